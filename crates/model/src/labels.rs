@@ -1,0 +1,286 @@
+//! A series' labels: sorted, unique, non-empty pairs in one shared string.
+//!
+//! Invariant: every `Labels` in the program is canonical (sorted by name in byte order, no duplicate
+//! names, no empty names, no empty values: an empty value means "label absent", as in Prometheus).
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+/// The label that holds the metric's name.
+pub const METRIC_NAME: &str = "__name__";
+
+/// Lengths below this take one byte; longer ones take a marker and three bytes of seven bits each,
+/// so that every length byte is ASCII and the whole buffer stays valid UTF-8 (no unsafe code needed).
+const LONG: u8 = 0x7f;
+/// The longest name or value that can be represented (21 bits).
+const LENGTH_MAX: usize = (1 << 21) - 1;
+
+/// The canonical labels of a series; cloning shares the text.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Labels {
+    packed: Arc<str>,
+}
+
+/// Why pairs do not make labels.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LabelsError {
+    #[error("duplicate label name {0:?}")]
+    DuplicateName(String),
+    #[error("empty label name")]
+    EmptyName,
+    #[error("label {name:?} is longer than {LENGTH_MAX} bytes")]
+    TooLong { name: String },
+}
+
+impl Labels {
+    /// No labels at all.
+    pub fn empty() -> Self {
+        Self { packed: Arc::from("") }
+    }
+
+    /// Sorts the pairs and drops those with an empty value.
+    pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Result<Self, LabelsError>
+    where
+        N: AsRef<str>,
+        V: AsRef<str>,
+    {
+        let mut pairs: Vec<(N, V)> = pairs.into_iter().collect();
+        pairs.sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
+        let mut packed = String::with_capacity(pairs.len() * 24);
+        let mut previous: Option<&str> = None;
+        for (name, value) in &pairs {
+            let (name, value) = (name.as_ref(), value.as_ref());
+            if name.is_empty() {
+                return Err(LabelsError::EmptyName);
+            }
+            if previous == Some(name) {
+                return Err(LabelsError::DuplicateName(name.to_owned()));
+            }
+            previous = Some(name);
+            if name.len() > LENGTH_MAX || value.len() > LENGTH_MAX {
+                return Err(LabelsError::TooLong { name: name.chars().take(64).collect() });
+            }
+            if !value.is_empty() {
+                push_text(&mut packed, name);
+                push_text(&mut packed, value);
+            }
+        }
+        Ok(Self { packed: packed.into() })
+    }
+
+    /// The value of label `name`; `None` when absent.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        for (n, v) in self.iter() {
+            match n.cmp(name) {
+                Ordering::Less => {}
+                Ordering::Equal => return Some(v),
+                Ordering::Greater => return None,
+            }
+        }
+        None
+    }
+
+    /// The metric's name, or "" when the series has none.
+    pub fn metric_name(&self) -> &str {
+        self.get(METRIC_NAME).unwrap_or("")
+    }
+
+    /// The pairs, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        Pairs { rest: &self.packed }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.packed.is_empty()
+    }
+
+    /// The number of pairs.
+    pub fn count(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// These labels without the metric name.
+    pub fn without_name(&self) -> Self {
+        if self.get(METRIC_NAME).is_none() {
+            self.clone()
+        } else {
+            self.retain(|n| n != METRIC_NAME)
+        }
+    }
+
+    /// The pairs whose name satisfies `keep`.
+    pub fn retain(&self, mut keep: impl FnMut(&str) -> bool) -> Self {
+        let mut packed = String::with_capacity(self.packed.len());
+        for (name, value) in self.iter() {
+            if keep(name) {
+                push_text(&mut packed, name);
+                push_text(&mut packed, value);
+            }
+        }
+        Self { packed: packed.into() }
+    }
+
+    /// The bytes of text and lengths: what this set weighs in memory.
+    pub fn size(&self) -> usize {
+        self.packed.len()
+    }
+
+    /// A builder that starts from these labels.
+    pub fn to_builder(&self) -> LabelsBuilder {
+        LabelsBuilder { pairs: self.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect() }
+    }
+}
+
+/// Changes a label set one pair at a time; setting an empty value removes the label.
+#[derive(Debug, Default, Clone)]
+pub struct LabelsBuilder {
+    pairs: std::collections::BTreeMap<String, String>,
+}
+
+impl LabelsBuilder {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
+        if value.is_empty() {
+            self.pairs.remove(name);
+        } else {
+            self.pairs.insert(name.to_owned(), value.to_owned());
+        }
+        self
+    }
+
+    pub fn remove(&mut self, name: &str) -> &mut Self {
+        self.pairs.remove(name);
+        self
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.pairs.get(name).map(String::as_str)
+    }
+
+    /// Fails only for an empty name or a text beyond the length limit.
+    pub fn build(&self) -> Result<Labels, LabelsError> {
+        Labels::from_pairs(self.pairs.iter())
+    }
+}
+
+struct Pairs<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (name, rest) = take_text(self.rest);
+        let (value, rest) = take_text(rest);
+        self.rest = rest;
+        Some((name, value))
+    }
+}
+
+fn push_text(out: &mut String, text: &str) {
+    let n = text.len();
+    if n < LONG as usize {
+        out.push(n as u8 as char);
+    } else {
+        out.push(LONG as char);
+        for shift in [14, 7, 0] {
+            out.push(((n >> shift & 0x7f) as u8) as char);
+        }
+    }
+    out.push_str(text);
+}
+
+fn take_text(packed: &str) -> (&str, &str) {
+    let bytes = packed.as_bytes();
+    let (n, at) = if bytes[0] < LONG {
+        (bytes[0] as usize, 1)
+    } else {
+        ((bytes[1] as usize) << 14 | (bytes[2] as usize) << 7 | bytes[3] as usize, 4)
+    };
+    (&packed[at..at + n], &packed[at + n..])
+}
+
+/// Prometheus' order: pair by pair, name then value; a prefix sorts first.
+impl Ord for Labels {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.iter().cmp(other.iter())
+    }
+}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// `{a="b", c="d"}`, as Prometheus prints label sets.
+impl fmt::Display for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (i, (name, value)) in self.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            if is_legacy_name(name) {
+                write!(f, "{comma}{name}={value:?}")?;
+            } else {
+                write!(f, "{comma}{name:?}={value:?}")?;
+            }
+        }
+        f.write_str("}")
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn is_legacy_name(name: &str) -> bool {
+    let legacy = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.chars().all(legacy) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_sorted_and_empty_values_dropped() {
+        let labels = Labels::from_pairs([("z", "1"), ("a", ""), ("b", "é")]).unwrap();
+        assert_eq!(labels.iter().collect::<Vec<_>>(), [("b", "é"), ("z", "1")]);
+        assert_eq!(labels.to_string(), r#"{b="é", z="1"}"#);
+    }
+
+    #[test]
+    fn long_texts_survive() {
+        for n in [0usize, 1, 126, 127, 128, 16_383, 16_384, 70_000] {
+            let value = "x".repeat(n);
+            let labels = Labels::from_pairs([("a", value.as_str()), ("b", "y")]).unwrap();
+            assert_eq!(labels.get("a").unwrap_or(""), value);
+            assert_eq!(labels.get("b"), Some("y"));
+        }
+    }
+
+    #[test]
+    fn duplicates_and_empty_names_are_refused() {
+        let twice = Labels::from_pairs([("a", "1"), ("a", "1")]);
+        assert_eq!(twice, Err(LabelsError::DuplicateName("a".into())));
+        assert_eq!(Labels::from_pairs([("", "1")]), Err(LabelsError::EmptyName));
+    }
+
+    #[test]
+    fn order_is_by_pair() {
+        let of = |p: &[(&str, &str)]| Labels::from_pairs(p.iter().copied()).unwrap();
+        assert!(of(&[("a", "1")]) < of(&[("a", "1"), ("b", "1")]));
+        assert!(of(&[("a", "10")]) < of(&[("a", "2")]));
+        assert!(of(&[("aa", "1")]) > of(&[("a", "zzz")]));
+    }
+}

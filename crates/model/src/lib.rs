@@ -1,0 +1,24 @@
+//! The words of metricstor as types: labels, series ids, samples, matchers, time ranges.
+//!
+//! Floor 0 (pure): no I/O, no clock, no async, no randomness. Every other crate speaks these types.
+//!
+//! ```
+//! use metricstor_model::{Labels, SeriesId};
+//! let labels = Labels::from_pairs([("job", "node"), ("__name__", "up")]).unwrap();
+//! assert_eq!(labels.get("job"), Some("node"));
+//! assert_eq!(SeriesId::of("", &labels), SeriesId::of("", &labels.clone()));
+//! ```
+
+mod histogram;
+mod labels;
+mod matcher;
+mod sample;
+mod select;
+mod series_id;
+
+pub use histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Span};
+pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME};
+pub use matcher::{MatchOp, Matcher, RegexError};
+pub use sample::{STALE_NAN, Samples, TimeRange, is_stale};
+pub use select::{SelectError, SeriesSet};
+pub use series_id::SeriesId;

@@ -1,0 +1,78 @@
+//! Samples, the staleness marker and time ranges.
+
+use std::sync::Arc;
+
+use crate::FloatHistogram;
+
+/// The NaN that Prometheus writes when a series ends; compared by bits, never by value.
+pub const STALE_NAN: u64 = 0x7ff0_0000_0000_0002;
+
+/// Is this value the staleness marker?
+#[inline]
+pub fn is_stale(value: f64) -> bool {
+    value.to_bits() == STALE_NAN
+}
+
+/// Milliseconds since the Unix epoch, both ends included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TimeRange {
+    pub start: i64,
+    pub end: i64,
+}
+
+impl TimeRange {
+    pub const ALL: Self = Self { start: i64::MIN, end: i64::MAX };
+
+    pub fn new(start: i64, end: i64) -> Self {
+        Self { start, end }
+    }
+
+    pub fn contains(&self, timestamp: i64) -> bool {
+        self.start <= timestamp && timestamp <= self.end
+    }
+
+    pub fn overlaps(&self, other: TimeRange) -> bool {
+        self.start <= other.end && other.start <= self.end
+    }
+}
+
+/// One series' samples in columns, in strictly increasing time order. Reused between reads.
+#[derive(Debug, Clone, Default)]
+pub struct Samples {
+    /// Milliseconds since the Unix epoch.
+    pub timestamps: Vec<i64>,
+    /// As long as `timestamps`; where a histogram stands, the value is meaningless.
+    pub values: Vec<f64>,
+    /// The positions (ascending) that hold a native histogram instead of a float.
+    pub histograms: Vec<(usize, Arc<FloatHistogram>)>,
+    /// Start timestamps, one per sample; empty when no sample has one (0 = none).
+    pub start_timestamps: Vec<i64>,
+}
+
+impl Samples {
+    pub fn clear(&mut self) {
+        self.timestamps.clear();
+        self.values.clear();
+        self.histograms.clear();
+        self.start_timestamps.clear();
+    }
+
+    pub fn len(&self) -> usize {
+        self.timestamps.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.timestamps.is_empty()
+    }
+
+    pub fn push(&mut self, timestamp: i64, value: f64) {
+        self.timestamps.push(timestamp);
+        self.values.push(value);
+    }
+
+    pub fn push_histogram(&mut self, timestamp: i64, histogram: Arc<FloatHistogram>) {
+        self.histograms.push((self.timestamps.len(), histogram));
+        self.timestamps.push(timestamp);
+        self.values.push(0.0);
+    }
+}
