@@ -15,6 +15,7 @@ mod matcher;
 mod sample;
 mod select;
 mod series_id;
+mod write;
 
 pub use histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Span};
 pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME};
@@ -22,3 +23,7 @@ pub use matcher::{MatchOp, Matcher, RegexError};
 pub use sample::{STALE_NAN, Samples, TimeRange, is_stale};
 pub use select::{SelectError, SeriesSet};
 pub use series_id::SeriesId;
+pub use write::{
+    DecodeLabels, EncodedLabels, Exemplar, HistogramSample, LabelsFault, Metadata, WriteRequest,
+    WriteSeries,
+};
