@@ -1,1 +1,11 @@
-//! 
+//! Bytes ⇄ model, one module a protocol.
+//!
+//! Floor 0 (pure): decoders borrow from the request body, never panic, and allocate in proportion to
+//! the input only after its declared size was checked.
+
+mod error;
+mod protobuf;
+pub mod remote_write;
+pub mod snappy;
+
+pub use error::DecodeError;

@@ -1,0 +1,12 @@
+//! Why bytes are not a message.
+
+/// What a sender did wrong; never worth a retry of the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    #[error("invalid snappy: {0}")]
+    Snappy(String),
+    #[error("invalid protobuf at byte {offset}: {reason}")]
+    Protobuf { offset: usize, reason: &'static str },
+    #[error("{what}: {size} exceeds the limit of {limit}")]
+    TooLarge { what: &'static str, size: usize, limit: usize },
+}

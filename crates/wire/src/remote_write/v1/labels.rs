@@ -1,0 +1,41 @@
+//! Labels of a series: field 1 of `TimeSeries` and `Exemplar`, a message of name (1) and value (2).
+
+use metricstor_model::LabelsFault;
+
+use crate::protobuf::{Fields, Value};
+
+/// See [`metricstor_model::DecodeLabels`]; other fields in the run are skipped.
+pub(super) fn decode<'a>(
+    run: &'a [u8],
+    pairs: &mut Vec<(&'a str, &'a str)>,
+) -> Result<(), LabelsFault> {
+    let mut fields = Fields::new(run, 0);
+    while let Some((number, value)) = fields.next().map_err(malformed)? {
+        if let (1, Value::Bytes(bytes, _)) = (number, value) {
+            pairs.push(label(bytes)?);
+        }
+    }
+    Ok(())
+}
+
+fn label(bytes: &[u8]) -> Result<(&str, &str), LabelsFault> {
+    let (mut name, mut value) = ("", "");
+    let mut fields = Fields::new(bytes, 0);
+    while let Some((number, field)) = fields.next().map_err(malformed)? {
+        match (number, field) {
+            (1, Value::Bytes(bytes, _)) => name = text(bytes)?,
+            (2, Value::Bytes(bytes, _)) => value = text(bytes)?,
+            (1 | 2, _) => return Err(LabelsFault::Malformed),
+            _ => {}
+        }
+    }
+    Ok((name, value))
+}
+
+fn text(bytes: &[u8]) -> Result<&str, LabelsFault> {
+    std::str::from_utf8(bytes).map_err(|_| LabelsFault::NotUtf8)
+}
+
+fn malformed(_: crate::DecodeError) -> LabelsFault {
+    LabelsFault::Malformed
+}
