@@ -4,6 +4,8 @@
 
 use metricstor_model::Matcher;
 
+pub use crate::duration::DurationExpr;
+
 /// Byte offsets into the query text: `start` included, `end` excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
@@ -20,10 +22,15 @@ pub struct Expr {
 #[derive(Debug, Clone, PartialEq)]
 pub enum ExprKind {
     Number(f64),
+    /// A number written as a duration (`1h30m`), in seconds; evaluates as `Number` does.
+    Duration(f64),
     String(String),
+    /// A string literal whose byte escapes (`"\xff"`) leave UTF-8: no valid label name or value.
+    Bytes(Vec<u8>),
     Paren(Box<Expr>),
-    /// Unary minus; a unary plus leaves no trace, as in Prometheus' evaluation.
     Negate(Box<Expr>),
+    /// Unary plus: its operand's value, unchanged.
+    Plus(Box<Expr>),
     Binary(Box<Binary>),
     Aggregate(Box<Aggregate>),
     Call(Box<Call>),
@@ -85,35 +92,6 @@ pub enum At {
     Timestamp(i64),
     Start,
     End,
-}
-
-/// A duration, constant or to be computed when start, end and step of the query are known.
-#[derive(Debug, Clone, PartialEq)]
-pub enum DurationExpr {
-    /// Milliseconds; negative only for offsets.
-    Constant(i64),
-    /// `step()`, in seconds when computed.
-    Step(Span),
-    /// `range()`: the query's end minus its start.
-    Range(Span),
-    Negate(Box<DurationExpr>),
-    Binary { op: DurationOp, lhs: Box<DurationExpr>, rhs: Box<DurationExpr>, span: Span },
-    /// `min_of(a, b)`, `max_of(a, b)`.
-    MinOf(Box<DurationExpr>, Box<DurationExpr>),
-    MaxOf(Box<DurationExpr>, Box<DurationExpr>),
-    /// A number literal in seconds inside a computed duration (also any duration literal there).
-    Seconds(f64, Span),
-    Paren(Box<DurationExpr>),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DurationOp {
-    Add,
-    Sub,
-    Mul,
-    Div,
-    Mod,
-    Pow,
 }
 
 #[derive(Debug, Clone, PartialEq)]
