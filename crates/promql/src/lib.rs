@@ -2,11 +2,20 @@
 //!
 //! Floor 0 (pure): the engine reads series through [`Source`] and knows neither clock nor disk.
 
+mod answer;
 mod ast;
 mod duration;
+mod engine;
+mod error;
 mod functions;
+mod interrupt;
 mod source;
 mod syntax;
 
+pub use answer::{Answer, MatrixSeries, SampleValue, Stats, Value, VectorSample};
+pub use ast::Expr;
+pub use engine::{Engine, EngineOptions, QueryOptions, QueryTime};
+pub use error::QueryError;
+pub use interrupt::Interrupt;
 pub use source::{Hints, Source};
 pub use syntax::{ParseError, parse};

@@ -1,0 +1,119 @@
+//! The engine: parses, plans and evaluates one query against a source.
+
+use crate::{Answer, Expr, Interrupt, QueryError, Source};
+
+/// What an engine allows itself, and the language's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// How far back an instant selector looks for a sample, in milliseconds.
+    pub lookback_ms: i64,
+    /// The most samples a query may hold at once.
+    pub samples_max: usize,
+    /// The most series a selector may match.
+    pub series_max: usize,
+    /// The most points per series of a range query.
+    pub points_max: usize,
+    /// The most bytes of columns a query may hold at once.
+    pub memory_max: usize,
+    /// Metric names are removed at the end of the evaluation instead of by each operation.
+    pub delayed_name_removal: bool,
+    /// Threads that one query may use.
+    pub threads: usize,
+    /// The step of a subquery that names none, in milliseconds.
+    pub subquery_step_ms: i64,
+    /// Counters start where their start timestamps say (`rate`, `increase`, `irate`, `resets`).
+    pub start_timestamps: bool,
+    /// `__type__` tells whether a metric is a counter, rather than its name.
+    pub type_and_unit_labels: bool,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            lookback_ms: 300_000,
+            samples_max: 50_000_000,
+            series_max: 10_000_000,
+            points_max: 11_000,
+            memory_max: 2 << 30,
+            delayed_name_removal: false,
+            threads: 1,
+            subquery_step_ms: 60_000,
+            start_timestamps: false,
+            type_and_unit_labels: false,
+        }
+    }
+}
+
+/// Settings of a single query.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueryOptions {
+    /// Overrides [`EngineOptions::lookback_ms`]; `None` and values below 1 do not.
+    pub lookback_ms: Option<i64>,
+    /// Fill the per-step lists of [`crate::Stats`].
+    pub per_step_stats: bool,
+}
+
+/// When to evaluate. Milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryTime {
+    Instant(i64),
+    /// `start`, `start + step`, … up to `end` inclusive; `step` > 0.
+    Range {
+        start: i64,
+        end: i64,
+        step: i64,
+    },
+}
+
+/// Answers queries; holds settings only, so that one serves all threads.
+#[derive(Debug, Clone, Default)]
+pub struct Engine {
+    options: EngineOptions,
+}
+
+impl Engine {
+    pub fn new(options: EngineOptions) -> Self {
+        Self { options }
+    }
+
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// Parses and evaluates `text`.
+    pub fn query(
+        &self,
+        source: &dyn Source,
+        text: &str,
+        time: QueryTime,
+        interrupt: &Interrupt,
+    ) -> Result<Answer, QueryError> {
+        self.query_with(source, text, time, &QueryOptions::default(), interrupt)
+    }
+
+    /// [`Engine::query`] with settings for this query alone.
+    pub fn query_with(
+        &self,
+        source: &dyn Source,
+        text: &str,
+        time: QueryTime,
+        options: &QueryOptions,
+        interrupt: &Interrupt,
+    ) -> Result<Answer, QueryError> {
+        let expr = crate::parse(text)?;
+        self.query_expr(source, &expr, text, time, options, interrupt)
+    }
+
+    /// Evaluates a parsed query; `text` is what it was parsed from (for positions in annotations).
+    pub fn query_expr(
+        &self,
+        _source: &dyn Source,
+        _expr: &Expr,
+        _text: &str,
+        _time: QueryTime,
+        _options: &QueryOptions,
+        _interrupt: &Interrupt,
+    ) -> Result<Answer, QueryError> {
+        Err(QueryError::execution("not evaluated yet"))
+    }
+}
