@@ -1,0 +1,153 @@
+//! The samples of one write for one shard, in columns, and the bytes they become in the log.
+//!
+//! Layout: `formats/entry.md`. What is applied to the head is always a `Batch`: fresh from a request
+//! or decoded from the log, so a replay does exactly what the first run did.
+
+use metricstor_model::FloatHistogram;
+
+use crate::head::codec::{CodecState, SAMPLE_SIZE_MAX};
+
+mod bytes;
+mod histogram;
+
+use bytes::{Reader, put_text, put_varint};
+
+/// First byte of the payload; a reader that meets another stops.
+const VERSION: u8 = 1;
+
+/// Samples, and the definitions of series that may be news to the log.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(crate) struct Batch {
+    pub definitions: Vec<Definition>,
+    /// Each run is one series' samples: its reference, and where its samples end in the columns.
+    pub runs: Vec<(u32, u32)>,
+    pub timestamps: Vec<i64>,
+    /// Bits of the doubles.
+    pub values: Vec<u64>,
+    pub histograms: Vec<(u32, i64, FloatHistogram)>,
+}
+
+/// A series' reference and canonical labels.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Definition {
+    pub series: u32,
+    pub labels: Vec<(String, String)>,
+}
+
+/// The payload cannot be what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("log entry is malformed: {0}")]
+pub(crate) struct Malformed(pub &'static str);
+
+impl Batch {
+    pub fn clear(&mut self) {
+        self.definitions.clear();
+        self.runs.clear();
+        self.timestamps.clear();
+        self.values.clear();
+        self.histograms.clear();
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.histograms.is_empty() && self.definitions.is_empty()
+    }
+
+    /// Ends the run of samples pushed since the last call.
+    pub fn end_run(&mut self, series: u32) {
+        let end = self.timestamps.len() as u32;
+        if self.runs.last().map_or(0, |(_, end)| *end) < end {
+            self.runs.push((series, end));
+        }
+    }
+
+    /// Appends the log payload to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.push(VERSION);
+        put_varint(out, self.definitions.len() as u64);
+        for definition in &self.definitions {
+            put_varint(out, u64::from(definition.series));
+            put_varint(out, definition.labels.len() as u64);
+            for (name, value) in &definition.labels {
+                put_text(out, name);
+                put_text(out, value);
+            }
+        }
+        self.encode_runs(out);
+        put_varint(out, self.histograms.len() as u64);
+        for (series, timestamp, h) in &self.histograms {
+            put_varint(out, u64::from(*series));
+            histogram::encode(*timestamp, h, out);
+        }
+    }
+
+    fn encode_runs(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.runs.len() as u64);
+        let (mut start, mut next, mut base) = (0, 0u32, 0);
+        let mut buffer = [0; SAMPLE_SIZE_MAX];
+        for (series, end) in &self.runs {
+            // References are given out in the order of arrival: mostly the next one.
+            put_varint(out, bytes::zigzag(i64::from(*series) - i64::from(next)));
+            put_varint(out, u64::from(end - start));
+            let mut state = CodecState { timestamp: base, ..Default::default() };
+            for i in start as usize..*end as usize {
+                let n = state.encode(self.timestamps[i], self.values[i], &mut buffer);
+                out.extend_from_slice(&buffer[..n]);
+                if i == start as usize {
+                    state.delta = 0;
+                    base = state.timestamp;
+                }
+            }
+            (start, next) = (*end, series.wrapping_add(1));
+        }
+    }
+
+    /// Replaces this batch by a decoded payload. Never allocates more than a few times its length.
+    pub fn decode(&mut self, payload: &[u8]) -> Result<(), Malformed> {
+        self.clear();
+        let mut reader = Reader::new(payload);
+        if reader.byte()? != VERSION {
+            return Err(Malformed("unknown version"));
+        }
+        for _ in 0..reader.count()? {
+            let series = reader.series()?;
+            let mut labels = Vec::new();
+            for _ in 0..reader.count()? {
+                labels.push((reader.text()?.to_owned(), reader.text()?.to_owned()));
+            }
+            self.definitions.push(Definition { series, labels });
+        }
+        self.decode_runs(&mut reader)?;
+        for _ in 0..reader.count()? {
+            let series = reader.series()?;
+            let (timestamp, histogram) = histogram::decode(&mut reader)?;
+            self.histograms.push((series, timestamp, histogram));
+        }
+        reader.end()
+    }
+
+    fn decode_runs(&mut self, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+        let (mut next, mut base) = (0u32, 0);
+        for _ in 0..reader.count()? {
+            let series = i64::from(next).wrapping_add(bytes::unzigzag(reader.varint()?));
+            let series = u32::try_from(series).map_err(|_| Malformed("series out of range"))?;
+            let count = reader.count()?;
+            let mut state = CodecState { timestamp: base, ..Default::default() };
+            for i in 0..count {
+                let n = state.decode(reader.rest()).ok_or(Malformed("truncated sample"))?;
+                reader.skip(n);
+                if i == 0 {
+                    state.delta = 0;
+                    base = state.timestamp;
+                }
+                self.timestamps.push(state.timestamp);
+                self.values.push(state.bits);
+            }
+            self.end_run(series);
+            next = series.wrapping_add(1);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

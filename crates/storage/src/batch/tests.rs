@@ -1,0 +1,75 @@
+//! decode(encode(batch)) is the batch; other bytes are refused, never a panic.
+
+use metricstor_model::Span;
+use proptest::prelude::*;
+
+use super::*;
+
+fn batches() -> impl Strategy<Value = Batch> {
+    let run = (any::<u32>(), prop::collection::vec((any::<i64>(), any::<u64>()), 1..6));
+    let definition = (any::<u32>(), prop::collection::vec(("[a-z]{1,4}", "\\PC{0,9}"), 0..4))
+        .prop_map(|(series, labels)| Definition { series, labels });
+    let histogram = (any::<u32>(), any::<i64>(), prop::collection::vec(0.0f64..1e9, 0..5));
+    (
+        prop::collection::vec(run, 0..10),
+        prop::collection::vec(definition, 0..4),
+        prop::collection::vec(histogram, 0..3),
+    )
+        .prop_map(|(runs, definitions, histograms)| {
+            let mut batch = Batch { definitions, ..Default::default() };
+            for (series, samples) in runs {
+                for (timestamp, bits) in samples {
+                    batch.timestamps.push(timestamp);
+                    batch.values.push(bits);
+                }
+                batch.end_run(series);
+            }
+            for (series, timestamp, buckets) in histograms {
+                let span = Span { offset: -3, length: buckets.len() as u32 };
+                let histogram = FloatHistogram {
+                    schema: -53,
+                    positive_spans: vec![span],
+                    positive_buckets: buckets,
+                    ..Default::default()
+                };
+                batch.histograms.push((series, timestamp, histogram));
+            }
+            batch
+        })
+}
+
+proptest! {
+    #[test]
+    fn every_batch_comes_back(batch in batches()) {
+        let mut payload = vec![];
+        batch.encode(&mut payload);
+        let mut decoded = Batch::default();
+        decoded.decode(&payload).unwrap();
+        prop_assert_eq!(&decoded, &batch);
+        if !payload.is_empty() {
+            prop_assert!(decoded.decode(&payload[..payload.len() - 1]).is_err());
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        let _ = Batch::default().decode(&bytes);
+        if let Some(first) = bytes.first_mut() {
+            *first = VERSION;
+        }
+        let _ = Batch::default().decode(&bytes);
+    }
+}
+
+#[test]
+fn a_scrape_takes_few_bytes_a_sample() {
+    let mut batch = Batch::default();
+    for series in 0..1000 {
+        batch.timestamps.push(1_700_000_000_000);
+        batch.values.push(f64::from(series % 50).to_bits());
+        batch.end_run(series);
+    }
+    let mut payload = vec![];
+    batch.encode(&mut payload);
+    assert!(payload.len() < 4200, "{} bytes", payload.len());
+}

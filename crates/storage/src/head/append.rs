@@ -1,0 +1,136 @@
+//! How one sample enters the head: appended, set beside as late, recognised, or refused.
+
+use std::sync::Arc;
+
+use metricstor_model::{FloatHistogram, Samples, TimeRange};
+
+use super::codec::{CodecState, SAMPLE_SIZE_MAX};
+use super::{BORN_HERE, HAS_HISTOGRAMS, HAS_LAST, Head};
+
+/// What became of a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Accepted,
+    /// The same value was there already: a retry.
+    Duplicate,
+    /// Another value stands at this timestamp.
+    Conflict,
+}
+
+/// A sample that is stored already.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Existing {
+    Float(u64),
+    Histogram(Arc<FloatHistogram>),
+}
+
+/// The chunk files' part of the past, asked only for samples that may be late.
+pub(crate) trait History {
+    type Error;
+    /// The newest timestamp in any chunk file.
+    fn end(&self) -> i64;
+    /// Appends the stored samples of a series inside `range`.
+    fn read(&self, series: u32, range: TimeRange, out: &mut Samples) -> Result<(), Self::Error>;
+}
+
+impl Head {
+    /// Stores a float. The fast path is one comparison and one append.
+    #[inline]
+    pub fn append<H: History>(
+        &mut self,
+        series: u32,
+        timestamp: i64,
+        bits: u64,
+        history: &H,
+    ) -> Result<Verdict, H::Error> {
+        let state = self.series_mut(series);
+        let in_order = if state.flags & HAS_LAST != 0 {
+            timestamp > state.last.timestamp
+        } else {
+            state.flags & BORN_HERE != 0 || timestamp > history.end()
+        };
+        if !in_order || state.flags & HAS_HISTOGRAMS != 0 {
+            return self.append_late(series, timestamp, bits, history);
+        }
+        let mut buffer = [0; SAMPLE_SIZE_MAX];
+        let n = if state.chain.len() == 0 {
+            state.last = CodecState::default();
+            state.first_timestamp = timestamp;
+            let n = state.last.encode(timestamp, bits, &mut buffer);
+            state.last.delta = 0;
+            n
+        } else {
+            state.last.encode(timestamp, bits, &mut buffer)
+        };
+        state.flags |= HAS_LAST;
+        self.tier.cells.append(&mut self.series[series as usize].chain, &buffer[..n]);
+        self.tier.note(timestamp);
+        Ok(Verdict::Accepted)
+    }
+
+    /// Stores a native histogram.
+    pub fn append_histogram<H: History>(
+        &mut self,
+        series: u32,
+        timestamp: i64,
+        histogram: FloatHistogram,
+        history: &H,
+    ) -> Result<Verdict, H::Error> {
+        let histogram = Arc::new(histogram);
+        if let Some(existing) = self.find(series, timestamp, history)? {
+            let same = matches!(existing, Existing::Histogram(h) if same_bits(&h, &histogram));
+            return Ok(if same { Verdict::Duplicate } else { Verdict::Conflict });
+        }
+        self.series_mut(series).flags |= HAS_HISTOGRAMS;
+        let column = self.tier.histograms.entry(series).or_default();
+        let at = column.partition_point(|(t, _)| *t < timestamp);
+        column.insert(at, (timestamp, histogram));
+        self.tier.note(timestamp);
+        Ok(Verdict::Accepted)
+    }
+
+    #[cold]
+    fn append_late<H: History>(
+        &mut self,
+        series: u32,
+        timestamp: i64,
+        bits: u64,
+        history: &H,
+    ) -> Result<Verdict, H::Error> {
+        if let Some(existing) = self.find(series, timestamp, history)? {
+            let same = existing == Existing::Float(bits);
+            return Ok(if same { Verdict::Duplicate } else { Verdict::Conflict });
+        }
+        let late = self.tier.late.entry(series).or_default();
+        let at = late.partition_point(|(t, _)| *t < timestamp);
+        late.insert(at, (timestamp, bits));
+        self.tier.note(timestamp);
+        Ok(Verdict::Accepted)
+    }
+
+    /// The sample of a series at a time, wherever it is.
+    fn find<H: History>(
+        &self,
+        series: u32,
+        timestamp: i64,
+        history: &H,
+    ) -> Result<Option<Existing>, H::Error> {
+        let at = TimeRange::new(timestamp, timestamp);
+        let mut samples = Samples::default();
+        self.read(series, at, &mut samples);
+        if samples.is_empty() && timestamp <= history.end() {
+            history.read(series, at, &mut samples)?;
+        }
+        Ok(match (samples.histograms.first(), samples.values.first()) {
+            (Some((_, histogram)), _) => Some(Existing::Histogram(histogram.clone())),
+            (None, Some(value)) => Some(Existing::Float(value.to_bits())),
+            (None, None) => None,
+        })
+    }
+}
+
+/// Equality that treats NaN sums as the retry they are.
+fn same_bits(a: &FloatHistogram, b: &FloatHistogram) -> bool {
+    let bare = |h: &FloatHistogram| FloatHistogram { sum: 0.0, ..h.clone() };
+    a.sum.to_bits() == b.sum.to_bits() && bare(a) == bare(b)
+}

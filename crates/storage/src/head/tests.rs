@@ -1,0 +1,113 @@
+//! The head against a model: a map from (series, timestamp) to bits.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use proptest::prelude::*;
+
+use super::*;
+use metricstor_model::FloatHistogram;
+
+/// Chunk files that hold nothing, or whatever a test put there.
+#[derive(Default)]
+struct Files(BTreeMap<(u32, i64), u64>);
+
+impl History for Files {
+    type Error = Infallible;
+
+    fn end(&self) -> i64 {
+        self.0.keys().map(|(_, t)| *t).max().unwrap_or(i64::MIN)
+    }
+
+    fn read(&self, series: u32, range: TimeRange, out: &mut Samples) -> Result<(), Infallible> {
+        for ((_, t), bits) in self.0.range((series, range.start)..=(series, range.end)) {
+            out.push(*t, f64::from_bits(*bits));
+        }
+        Ok(())
+    }
+}
+
+fn read(head: &Head, series: u32) -> Vec<(i64, u64)> {
+    let mut out = Samples::default();
+    head.read(series, TimeRange::ALL, &mut out);
+    out.timestamps.iter().copied().zip(out.values.iter().map(|v| v.to_bits())).collect()
+}
+
+proptest! {
+    #[test]
+    fn any_order_of_samples_reads_back_sorted_and_unique(
+        steps in prop::collection::vec((0u32..3, 0i64..40, 0u64..3, 0u8..20), 1..200),
+    ) {
+        let mut head = Head::default();
+        let mut files = Files::default();
+        let mut model = BTreeMap::new();
+        for (series, timestamp, bits, flush) in steps {
+            if flush == 0 && let Some(frozen) = head.freeze() {
+                for series in frozen.series() {
+                    let mut out = Samples::default();
+                    frozen.read(series, TimeRange::ALL, &mut out);
+                    for (t, v) in out.timestamps.iter().zip(&out.values) {
+                        prop_assert_eq!(files.0.insert((series, *t), v.to_bits()), None);
+                    }
+                }
+                head.release_frozen();
+            }
+            head.define(series, true);
+            let verdict = head.append(series, timestamp, bits, &files).unwrap();
+            let expected = match model.get(&(series, timestamp)) {
+                None => Verdict::Accepted,
+                Some(stored) if *stored == bits => Verdict::Duplicate,
+                Some(_) => Verdict::Conflict,
+            };
+            prop_assert_eq!(verdict, expected);
+            model.entry((series, timestamp)).or_insert(bits);
+        }
+        for series in 0..3 {
+            let mut all = Samples::default();
+            files.read(series, TimeRange::ALL, &mut all).unwrap();
+            let start = all.len();
+            head.read(series, TimeRange::ALL, &mut all);
+            settle(&mut all, start);
+            let found: Vec<_> =
+                all.timestamps.iter().copied().zip(all.values.iter().map(|v| v.to_bits())).collect();
+            let expected: Vec<_> = model
+                .iter()
+                .filter(|((s, _), _)| *s == series)
+                .map(|((_, t), bits)| (*t, *bits))
+                .collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
+fn a_series_from_an_earlier_run_is_checked_against_its_files() {
+    let files = Files(BTreeMap::from([((0, 10), 7)]));
+    let mut head = Head::default();
+    head.define(0, false);
+    assert_eq!(head.append(0, 10, 7, &files).unwrap(), Verdict::Duplicate);
+    assert_eq!(head.append(0, 10, 8, &files).unwrap(), Verdict::Conflict);
+    assert_eq!(head.append(0, 5, 8, &files).unwrap(), Verdict::Accepted);
+    assert_eq!(head.append(0, 11, 9, &files).unwrap(), Verdict::Accepted);
+    assert_eq!(read(&head, 0), [(5, 8), (11, 9)]);
+}
+
+#[test]
+fn histograms_and_floats_share_one_time_line() {
+    let files = Files::default();
+    let mut head = Head::default();
+    head.define(0, true);
+    let histogram = FloatHistogram { count: 2.0, sum: f64::NAN, ..Default::default() };
+    head.append(0, 1, 5, &files).unwrap();
+    let mut append = |t| head.append_histogram(0, t, histogram.clone(), &files).unwrap();
+    assert_eq!(append(2), Verdict::Accepted);
+    assert_eq!(append(2), Verdict::Duplicate);
+    assert_eq!(append(1), Verdict::Conflict);
+    assert_eq!(head.append(0, 2, 5, &files).unwrap(), Verdict::Conflict);
+    assert_eq!(head.append(0, 3, 6, &files).unwrap(), Verdict::Accepted);
+    let mut out = Samples::default();
+    head.read(0, TimeRange::ALL, &mut out);
+    assert_eq!(out.timestamps, [1, 2, 3]);
+    assert_eq!(out.histograms.len(), 1);
+    assert_eq!(out.histograms[0].0, 1);
+}

@@ -1,0 +1,156 @@
+//! One generation of samples in memory: chains in an arena, late samples and histograms beside.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use metricstor_model::{FloatHistogram, Samples, TimeRange};
+
+use super::cells::{Cells, Chain};
+use super::codec::CodecState;
+use crate::settle::settle;
+
+/// Samples that go to the same chunk file.
+pub(crate) struct Tier {
+    pub cells: Cells,
+    /// Late samples (timestamp, bits) in time order.
+    pub late: HashMap<u32, Vec<(i64, u64)>>,
+    pub histograms: HashMap<u32, Vec<(i64, Arc<FloatHistogram>)>>,
+    pub samples: u64,
+    start: i64,
+    end: i64,
+}
+
+impl Default for Tier {
+    fn default() -> Self {
+        Self {
+            cells: Cells::default(),
+            late: HashMap::new(),
+            histograms: HashMap::new(),
+            samples: 0,
+            start: i64::MAX,
+            end: i64::MIN,
+        }
+    }
+}
+
+impl Tier {
+    /// Counts a stored sample.
+    #[inline]
+    pub fn note(&mut self, timestamp: i64) {
+        self.samples += 1;
+        self.start = self.start.min(timestamp);
+        self.end = self.end.max(timestamp);
+    }
+
+    pub fn range(&self) -> Option<TimeRange> {
+        (self.samples > 0).then(|| TimeRange::new(self.start, self.end))
+    }
+
+    /// Appends a chain's samples inside `range`.
+    pub fn read_chain(&self, chain: &Chain, range: TimeRange, out: &mut Samples) {
+        let mut bytes = Vec::new();
+        self.cells.copy(chain, &mut bytes);
+        let mut walk = ChainWalk::new(&bytes);
+        while let Some((timestamp, bits)) = walk.next() {
+            if timestamp > range.end {
+                break;
+            }
+            if timestamp >= range.start {
+                out.push(timestamp, f64::from_bits(bits));
+            }
+        }
+    }
+
+    /// Merges in the late samples and histograms of a series.
+    pub fn read_side(&self, series: u32, range: TimeRange, out: &mut Samples) {
+        if let Some(late) = self.late.get(&series) {
+            let start = out.len();
+            for (timestamp, bits) in late.iter().filter(|(t, _)| range.contains(*t)) {
+                out.push(*timestamp, f64::from_bits(*bits));
+            }
+            settle(out, start);
+        }
+        if let Some(histograms) = self.histograms.get(&series) {
+            let start = out.len();
+            for (timestamp, histogram) in histograms.iter().filter(|(t, _)| range.contains(*t)) {
+                out.push_histogram(*timestamp, histogram.clone());
+            }
+            settle(out, start);
+        }
+    }
+
+    pub fn size(&self) -> usize {
+        let late: usize = self.late.values().map(|v| v.capacity() * 16 + 64).sum();
+        let histograms: usize = self.histograms.values().map(|v| v.capacity() * 256).sum();
+        self.cells.size() + late + histograms
+    }
+}
+
+/// Decodes a chain sample by sample.
+pub(super) struct ChainWalk<'a> {
+    bytes: &'a [u8],
+    state: CodecState,
+    first: bool,
+}
+
+impl<'a> ChainWalk<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, state: CodecState::default(), first: true }
+    }
+
+    #[inline]
+    pub fn next(&mut self) -> Option<(i64, u64)> {
+        let n = self.state.decode(self.bytes)?;
+        self.bytes = &self.bytes[n..];
+        if self.first {
+            // The first delta is the whole timestamp; the second sample must not inherit it.
+            self.state.delta = 0;
+            self.first = false;
+        }
+        Some((self.state.timestamp, self.state.bits))
+    }
+}
+
+/// What a flush writes out, unchanging.
+pub(crate) struct Frozen {
+    chains: Vec<Chain>,
+    tier: Tier,
+}
+
+impl Frozen {
+    pub(super) fn new(chains: Vec<Chain>, tier: Tier) -> Self {
+        Self { chains, tier }
+    }
+
+    /// Appends the samples of a series inside `range` to `out`, which keeps its order.
+    pub fn read(&self, series: u32, range: TimeRange, out: &mut Samples) {
+        let start = out.len();
+        if let Some(chain) = self.chains.get(series as usize).filter(|c| c.len() > 0) {
+            self.tier.read_chain(chain, range, out);
+        }
+        settle(out, start);
+        self.tier.read_side(series, range, out);
+    }
+
+    /// The series that have samples, ascending.
+    pub fn series(&self) -> Vec<u32> {
+        let side = self.tier.late.keys().chain(self.tier.histograms.keys());
+        let mut all: Vec<u32> = side.copied().collect();
+        all.extend((0u32..).zip(&self.chains).filter(|(_, c)| c.len() > 0).map(|(i, _)| i));
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    pub fn range(&self) -> Option<TimeRange> {
+        self.tier.range()
+    }
+
+    pub fn samples(&self) -> u64 {
+        self.tier.samples
+    }
+
+    pub fn size(&self) -> usize {
+        self.chains.capacity() * size_of::<Chain>() + self.tier.size()
+    }
+}

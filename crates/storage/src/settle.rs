@@ -1,0 +1,87 @@
+//! Joins sorted runs of samples into one strictly increasing column.
+
+use std::sync::Arc;
+
+use metricstor_model::{FloatHistogram, Samples};
+
+/// Makes `out` strictly increasing again after a sorted run was appended at `start`.
+///
+/// Almost always the run simply continues what stood before, and nothing moves. At equal times the
+/// earlier run wins: ingestion let only equal values through.
+pub(crate) fn settle(out: &mut Samples, start: usize) {
+    let continues = start == 0
+        || start == out.len()
+        || out.timestamps[start - 1] < out.timestamps[start];
+    if !continues {
+        *out = merge(out, start);
+    }
+}
+
+fn merge(runs: &Samples, start: usize) -> Samples {
+    let mut merged = Samples::default();
+    let (mut a, mut b) = (0, start);
+    while a < start || b < runs.len() {
+        let from_a = b == runs.len() || (a < start && runs.timestamps[a] <= runs.timestamps[b]);
+        let i = if from_a { a } else { b };
+        if a < start && b < runs.len() && runs.timestamps[a] == runs.timestamps[b] {
+            b += 1;
+        }
+        if from_a {
+            a += 1;
+        } else {
+            b += 1;
+        }
+        if let Some(start_timestamp) = runs.start_timestamps.get(i) {
+            merged.start_timestamps.push(*start_timestamp);
+        }
+        match histogram_at(runs, i) {
+            Some(h) => merged.push_histogram(runs.timestamps[i], h),
+            None => merged.push(runs.timestamps[i], runs.values[i]),
+        }
+    }
+    merged
+}
+
+/// The histogram at a position, if one stands there.
+fn histogram_at(samples: &Samples, i: usize) -> Option<Arc<FloatHistogram>> {
+    let all = &samples.histograms;
+    let at = all.binary_search_by_key(&i, |(position, _)| *position).ok()?;
+    Some(all[at].1.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(timestamps: &[i64]) -> Samples {
+        let mut samples = Samples::default();
+        timestamps.iter().for_each(|t| samples.push(*t, *t as f64));
+        samples
+    }
+
+    #[test]
+    fn overlapping_runs_become_one() {
+        let mut samples = of(&[1, 4, 6, 2, 4, 9]);
+        settle(&mut samples, 3);
+        assert_eq!(samples.timestamps, [1, 2, 4, 6, 9]);
+        assert_eq!(samples.values, [1.0, 2.0, 4.0, 6.0, 9.0]);
+    }
+
+    #[test]
+    fn histograms_keep_their_places() {
+        let mut samples = of(&[1, 5]);
+        let histogram = Arc::new(FloatHistogram { count: 3.0, ..Default::default() });
+        samples.push_histogram(3, histogram.clone());
+        samples.push(7, 7.0);
+        settle(&mut samples, 2);
+        assert_eq!(samples.timestamps, [1, 3, 5, 7]);
+        assert_eq!(samples.histograms, [(1, histogram)]);
+    }
+
+    #[test]
+    fn a_continuing_run_is_left_alone() {
+        let mut samples = of(&[1, 2, 3, 4]);
+        settle(&mut samples, 2);
+        assert_eq!(samples.timestamps, [1, 2, 3, 4]);
+    }
+}
