@@ -17,7 +17,11 @@ mod select;
 mod series_id;
 mod write;
 
-pub use histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Span};
+pub use histogram::{
+    Bucket, CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Fraction, HistogramMean,
+    HistogramSum, IncompatibleSchemas, InvalidHistogram, NanObservations, Quantile, Reconciled,
+    Span, Trim,
+};
 pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher, RegexError};
 pub use sample::{STALE_NAN, Samples, TimeRange, is_stale};
