@@ -1,0 +1,248 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::certificate::{is_signed_by, seconds_after_epoch, validity};
+use crate::identity::Identity;
+
+const DAY: u64 = 86_400;
+const START: u64 = 1_800_000_000;
+
+fn day(n: u64) -> UnixTime {
+    seconds_after_epoch(START + n * DAY)
+}
+
+fn domain() -> TrustDomain {
+    "test.example".parse().unwrap()
+}
+
+fn open(dir: &Path, now: UnixTime) -> Result<Authority, PkiError> {
+    Authority::open_or_create(dir, &domain(), now)
+}
+
+fn contents(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .map(|p| (p.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&p).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    contents(dir).into_iter().map(|(name, _)| name).collect()
+}
+
+#[test]
+fn the_first_start_makes_everything_and_the_second_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path(), day(0)).unwrap();
+    first.server("one", &["metrics.example", "192.0.2.7"], day(0)).unwrap();
+    let made = contents(dir.path());
+    assert_eq!(
+        names(dir.path()),
+        [
+            "admin.crt",
+            "admin.key",
+            "ca.crt",
+            "issuing-1.pem",
+            "root-1.pem",
+            "server.crt",
+            "server.key"
+        ]
+    );
+    let second = open(dir.path(), day(1)).unwrap();
+    second.server("one", &["metrics.example", "192.0.2.7"], day(1)).unwrap();
+    assert_eq!(contents(dir.path()), made);
+    assert_eq!(first.root_pin().unwrap(), second.root_pin().unwrap());
+}
+
+#[test]
+fn keys_are_0600_and_certificates_0644() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path(), day(0)).unwrap().server("one", &[], day(0)).unwrap();
+    for name in names(dir.path()) {
+        let mode = fs::metadata(dir.path().join(&name)).unwrap().permissions().mode() & 0o777;
+        let expected = if name.ends_with(".crt") { 0o644 } else { 0o600 };
+        assert_eq!(mode, expected, "{name}");
+    }
+}
+
+#[test]
+fn every_key_file_is_refused_when_exposed_or_damaged_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path(), day(0)).unwrap().server("one", &[], day(0)).unwrap();
+    for name in ["root-1.pem", "issuing-1.pem", "admin.key", "server.key"] {
+        let path = dir.path().join(name);
+        let start = || open(dir.path(), day(0)).and_then(|a| a.server("one", &[], day(0)));
+        let error_of = || start().expect_err(name).to_string();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        assert!(error_of().contains(name), "{}", error_of());
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        let good = fs::read(&path).unwrap();
+        let half = &good[..good.len() / 2];
+        for bad in [&b""[..], b"garbage", half] {
+            fs::write(&path, bad).unwrap();
+            assert!(error_of().contains(name), "{}", error_of());
+            assert!(error_of().contains("restore it from a backup"), "{}", error_of());
+        }
+        fs::write(&path, good).unwrap();
+        start().unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_leaf_certificate_is_made_again_for_the_same_key() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path(), day(0)).unwrap();
+    let key = fs::read(dir.path().join("admin.key")).unwrap();
+    fs::write(dir.path().join("admin.crt"), "damaged").unwrap();
+    open(dir.path(), day(0)).unwrap();
+    assert_eq!(fs::read(dir.path().join("admin.key")).unwrap(), key);
+    let chain = certificates(dir.path(), "admin.crt");
+    assert_eq!(Identity::from_certificate(&chain[0]).unwrap().subject.to_string(), "user/admin");
+}
+
+fn certificates(dir: &Path, name: &str) -> Vec<CertificateDer<'static>> {
+    crate::certificates_from_pem(&fs::read(dir.join(name)).unwrap()).unwrap()
+}
+
+/// Every prefix of the first start's writes, as a crash would leave it, ends in a working whole.
+#[test]
+fn a_crash_during_the_first_start_is_completed_by_the_next() {
+    let whole = tempfile::tempdir().unwrap();
+    open(whole.path(), day(0)).unwrap();
+    let order = ["root-1.pem", "issuing-1.pem", "admin.key", "admin.crt", "ca.crt"];
+    for written in 0..order.len() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in &order[..written] {
+            fs::copy(whole.path().join(name), dir.path().join(name)).unwrap();
+        }
+        open(dir.path(), day(0)).unwrap();
+        for name in &order[..written] {
+            let (old, new) = (whole.path().join(name), dir.path().join(name));
+            assert_eq!(fs::read(old).unwrap(), fs::read(new).unwrap(), "{name} was replaced");
+        }
+        assert_eq!(names(dir.path()).len(), order.len());
+        let chain = certificates(dir.path(), "admin.crt");
+        let root = &certificates(dir.path(), "ca.crt")[0];
+        assert!(is_signed_by(&chain[0], &chain[1]) && is_signed_by(&chain[1], root));
+    }
+}
+
+#[test]
+fn leaves_are_renewed_at_two_thirds_with_the_same_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = open(dir.path(), day(0)).unwrap();
+    let first = authority.server("one", &[], day(0)).unwrap();
+    let same = authority.server("one", &[], day(4)).unwrap();
+    assert_eq!(same.chain(), first.chain());
+    let renewed = authority.server("one", &[], day(5)).unwrap();
+    assert_ne!(renewed.chain(), first.chain());
+    assert_eq!(renewed.key_der(), first.key_der());
+    assert_eq!(validity(&renewed.chain()[0]).unwrap().1, day(12));
+}
+
+#[test]
+fn other_host_names_or_another_name_give_another_server_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = open(dir.path(), day(0)).unwrap();
+    let first = authority.server("one", &["a.example"], day(0)).unwrap();
+    let more = authority.server("one", &["a.example", "b.example"], day(0)).unwrap();
+    assert_ne!(first.chain(), more.chain());
+    let other = authority.server("two", &["a.example", "b.example"], day(0)).unwrap();
+    assert_eq!(Identity::from_certificate(&other.chain()[0]).unwrap().name(), "two");
+    assert!(matches!(authority.server("one", &["a b"], day(0)), Err(PkiError::HostName(_))));
+    assert!(matches!(authority.server("one", &["*"], day(0)), Err(PkiError::HostName(_))));
+}
+
+#[test]
+fn the_issuing_key_is_replaced_at_half_of_its_life_and_removed_after_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut authority = open(dir.path(), day(0)).unwrap();
+    assert!(!authority.renew(day(180)).unwrap());
+    assert!(authority.renew(day(184)).unwrap());
+    assert!(names(dir.path()).contains(&"issuing-1.pem".to_owned()));
+    authority.renew(day(366)).unwrap();
+    assert!(!names(dir.path()).contains(&"issuing-1.pem".to_owned()));
+}
+
+#[test]
+fn after_forty_days_and_after_forty_years_of_sleep_everything_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path(), day(0)).unwrap().server("one", &[], day(0)).unwrap();
+    for now in [day(40), day(40 * 366)] {
+        let authority = open(dir.path(), now).unwrap();
+        let server = authority.server("one", &[], now).unwrap();
+        let (start, end) = validity(&server.chain()[0]).unwrap();
+        assert!(start <= now && now < end);
+        assert!(authority.trust_bundle().iter().any(|root| validity(root).unwrap().1 > now));
+    }
+}
+
+#[test]
+fn leaves_never_outlive_their_issuer_nor_issuers_their_root() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = open(dir.path(), day(0)).unwrap();
+    let mut request = LeafRequest::new("user/long".parse().unwrap());
+    request.lifetime = std::time::Duration::from_secs(3_650 * DAY);
+    let chain = authority.issue_with_new_key(&request, day(1)).unwrap().chain;
+    let ends: Vec<_> = chain.iter().map(|c| validity(c).unwrap().1).collect();
+    assert!(ends[0] <= ends[1] && ends[1] <= validity(&authority.bundle[0]).unwrap().1);
+}
+
+#[test]
+fn a_root_taken_offline_stays_trusted_and_is_missed_only_when_needed() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path(), day(0)).unwrap();
+    let (here, away) = (dir.path().join("root-1.pem"), dir.path().join("root-1.away"));
+    fs::rename(&here, &away).unwrap();
+    let mut authority = open(dir.path(), day(1)).unwrap();
+    assert_eq!(authority.trust_bundle().len(), 1);
+    assert!(!authority.renew(day(200)).unwrap(), "due, but nothing can be done yet");
+    let error = open(dir.path(), day(400)).err().unwrap().to_string();
+    assert!(error.contains("root-<n>.pem"), "{error}");
+    fs::rename(&away, &here).unwrap();
+    assert_eq!(open(dir.path(), day(400)).unwrap().trust_bundle(), authority.trust_bundle());
+}
+
+#[test]
+fn a_missing_bundle_is_remade_from_the_root_key_and_otherwise_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = open(dir.path(), day(0)).unwrap().trust_bundle().to_vec();
+    fs::remove_file(dir.path().join("ca.crt")).unwrap();
+    assert_eq!(open(dir.path(), day(0)).unwrap().trust_bundle(), before);
+    fs::remove_file(dir.path().join("ca.crt")).unwrap();
+    fs::remove_file(dir.path().join("root-1.pem")).unwrap();
+    let error = open(dir.path(), day(0)).err().unwrap().to_string();
+    assert!(error.contains("ca.crt") && error.contains("restore it"), "{error}");
+}
+
+#[test]
+fn another_trust_domain_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path(), day(0)).unwrap();
+    let other = "other.example".parse().unwrap();
+    let result = Authority::open_or_create(dir.path(), &other, day(0));
+    assert!(matches!(result, Err(PkiError::OtherTrustDomain { .. })));
+}
+
+#[test]
+fn an_administrators_key_that_was_moved_away_is_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path(), day(0)).unwrap();
+    fs::remove_file(dir.path().join("admin.key")).unwrap();
+    open(dir.path(), day(0)).unwrap();
+    assert!(!dir.path().join("admin.key").exists());
+}
+
+#[test]
+fn an_impossible_clock_is_an_error_and_not_a_panic() {
+    for seconds in [u64::MAX, 1 << 62, 300_000_000_000] {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(open(dir.path(), seconds_after_epoch(seconds)), Err(PkiError::Clock)));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path(), seconds_after_epoch(0)).unwrap();
+}
