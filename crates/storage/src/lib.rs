@@ -2,4 +2,5 @@
 //!
 //! Floor 1 (disk): synchronous; files go through [`files`], time is an argument.
 
-mod files;
+pub mod files;
+pub mod wal;
