@@ -2,22 +2,31 @@
 
 use crate::DecodeError;
 
-/// Decompresses `body` into `out` (replaced), refusing a declared length above `limit` bytes.
-pub fn decompress(body: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let invalid = |e: snap::Error| DecodeError::Snappy(e.to_string());
-    let declared = snap::raw::decompress_len(body).map_err(invalid)?;
-    if declared > limit {
+/// The size after decompression as `body` declares it, refused when it is above `limit` bytes or
+/// cannot be true.
+pub fn declared_len(body: &[u8], limit: usize) -> Result<usize, DecodeError> {
+    let size = snap::raw::decompress_len(body).map_err(invalid)?;
+    if size > limit {
         let what = "uncompressed request size in bytes";
-        return Err(DecodeError::TooLarge { what, size: declared, limit });
+        return Err(DecodeError::TooLarge { what, size, limit });
     }
     // A copy element of three bytes yields at most 64: a larger claim cannot be honest, and
     // believing it would let a small body allocate the whole limit.
-    if declared / 64 > body.len() {
-        return Err(DecodeError::Snappy(format!("declared length {declared} cannot be reached")));
+    if size / 64 > body.len() {
+        return Err(DecodeError::Snappy(format!("declared length {size} cannot be reached")));
     }
-    out.resize(declared, 0);
+    Ok(size)
+}
+
+/// Decompresses `body` into `out` (replaced), refusing a declared length above `limit` bytes.
+pub fn decompress(body: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    out.resize(declared_len(body, limit)?, 0);
     snap::raw::Decoder::new().decompress(body, out).map_err(invalid)?;
     Ok(())
+}
+
+fn invalid(error: snap::Error) -> DecodeError {
+    DecodeError::Snappy(error.to_string())
 }
 
 #[cfg(test)]
