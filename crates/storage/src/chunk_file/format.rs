@@ -1,0 +1,143 @@
+//! Header and footer: fixed sizes, magic and checksum each.
+
+use std::path::Path;
+
+use metricstor_model::TimeRange;
+
+use super::ChunkFileError;
+
+pub const HEADER_SIZE: usize = 32;
+pub const FOOTER_SIZE: usize = 96;
+pub const CHECKSUM_SIZE: usize = 4;
+const HEADER_MAGIC: [u8; 8] = *b"MSCHUNKS";
+const FOOTER_MAGIC: [u8; 8] = *b"MSCHUNKE";
+const VERSION: u16 = 1;
+
+/// What the columns of a file are; downsampled aggregates will be further kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ColumnKind {
+    #[default]
+    Samples,
+}
+
+/// What the writer of a file says about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FileMeta {
+    /// 0 for a flushed head, one more than its inputs for a compaction.
+    pub level: u8,
+    pub shard: u32,
+    pub kind: ColumnKind,
+}
+
+impl FileMeta {
+    pub fn new(level: u8, shard: u32) -> Self {
+        Self { level, shard, kind: ColumnKind::Samples }
+    }
+
+    pub(super) fn header(&self) -> [u8; HEADER_SIZE] {
+        let mut header = [0; HEADER_SIZE];
+        header[..8].copy_from_slice(&HEADER_MAGIC);
+        header[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        header[10] = self.level;
+        header[11] = self.kind as u8;
+        header[12..16].copy_from_slice(&self.shard.to_le_bytes());
+        seal(&mut header, 28);
+        header
+    }
+
+    pub(super) fn read(header: &[u8; HEADER_SIZE], path: &Path) -> Result<Self, ChunkFileError> {
+        if header[..8] != HEADER_MAGIC {
+            return Err(ChunkFileError::damaged(path, 0, "not a chunk file"));
+        }
+        if !is_sealed(header, 28) {
+            return Err(ChunkFileError::damaged(path, 0, "header checksum"));
+        }
+        let version = u16::from_le_bytes([header[8], header[9]]);
+        let unsupported =
+            |what, found| ChunkFileError::Unsupported { path: path.to_owned(), what, found };
+        if version != VERSION {
+            return Err(unsupported("version", version));
+        }
+        let kind = match header[11] {
+            0 => ColumnKind::Samples,
+            other => return Err(unsupported("column kind", other as u16)),
+        };
+        Ok(Self { level: header[10], shard: u32_at(header, 12), kind })
+    }
+}
+
+/// Where the sections are and how much the file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Footer {
+    pub directory: u64,
+    pub tables: u64,
+    pub series: u64,
+    pub chunks: u64,
+    pub samples: u64,
+    pub range: TimeRange,
+}
+
+impl Footer {
+    pub fn bytes(&self) -> [u8; FOOTER_SIZE] {
+        let mut footer = [0; FOOTER_SIZE];
+        let numbers = [self.directory, self.tables, self.series, self.chunks, self.samples];
+        let times = [self.range.start as u64, self.range.end as u64];
+        for (field, number) in footer.chunks_exact_mut(8).zip(numbers.into_iter().chain(times)) {
+            field.copy_from_slice(&number.to_le_bytes());
+        }
+        seal(&mut footer, 84);
+        footer[88..].copy_from_slice(&FOOTER_MAGIC);
+        footer
+    }
+
+    /// `size` is the file's: the sections must lie in order between header and footer.
+    pub fn read(
+        footer: &[u8; FOOTER_SIZE],
+        size: u64,
+        path: &Path,
+    ) -> Result<Self, ChunkFileError> {
+        let at = size - FOOTER_SIZE as u64;
+        if footer[88..] != FOOTER_MAGIC {
+            return Err(ChunkFileError::damaged(path, at, "no footer: the file was cut off"));
+        }
+        let sections = Self {
+            directory: u64_at(footer, 0),
+            tables: u64_at(footer, 8),
+            series: u64_at(footer, 16),
+            chunks: u64_at(footer, 24),
+            samples: u64_at(footer, 32),
+            range: TimeRange::new(u64_at(footer, 40) as i64, u64_at(footer, 48) as i64),
+        };
+        let ordered = HEADER_SIZE as u64 <= sections.directory
+            && sections.directory <= sections.tables
+            && sections.tables + CHECKSUM_SIZE as u64 <= at;
+        if !is_sealed(footer, 84) || !ordered {
+            return Err(ChunkFileError::damaged(path, at, "footer checksum"));
+        }
+        Ok(sections)
+    }
+}
+
+/// Writes the checksum of the bytes before `at` there.
+fn seal(bytes: &mut [u8], at: usize) {
+    let checksum = crc32c::crc32c(&bytes[..at]);
+    bytes[at..at + CHECKSUM_SIZE].copy_from_slice(&checksum.to_le_bytes());
+}
+
+fn is_sealed(bytes: &[u8], at: usize) -> bool {
+    u32_at(bytes, at) == crc32c::crc32c(&bytes[..at])
+}
+
+/// The bytes before their trailing checksum, if it is right.
+pub fn checked(bytes: &[u8]) -> Option<&[u8]> {
+    let (content, checksum) = bytes.split_last_chunk::<CHECKSUM_SIZE>()?;
+    (u32::from_le_bytes(*checksum) == crc32c::crc32c(content)).then_some(content)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}

@@ -1,0 +1,128 @@
+//! One pass over the series of several files, samples of all of them joined, in bounded memory.
+
+use metricstor_model::{Labels, Samples, TimeRange};
+
+use super::labels::LabelReader;
+use super::{ChunkFile, ChunkFileError, Scratch};
+
+/// Yields every series of the inputs once: in the order in which the first input was written, then
+/// what only the second has, and so on. The caller edits (retention, deletion), paces, cancels.
+///
+/// Where inputs have a sample at the same timestamp, the earliest input's wins.
+pub struct Merge<'a> {
+    inputs: &'a [&'a ChunkFile],
+    scratches: Vec<Scratch>,
+    /// The input whose label frames are walked, and the next frame.
+    input: usize,
+    frame: usize,
+    labels: LabelReader,
+    part: Samples,
+}
+
+impl<'a> Merge<'a> {
+    /// `inputs` in order of precedence, oldest first.
+    pub fn new(inputs: &'a [&'a ChunkFile]) -> Self {
+        Self {
+            inputs,
+            scratches: inputs.iter().map(|_| Scratch::default()).collect(),
+            input: 0,
+            frame: 0,
+            labels: LabelReader::default(),
+            part: Samples::default(),
+        }
+    }
+
+    /// The next series; its samples replace the content of `samples`. `None` at the end.
+    pub fn next(&mut self, samples: &mut Samples) -> Result<Option<(u32, Labels)>, ChunkFileError> {
+        while let Some((series, labels)) = self.next_labels()? {
+            if !self.was_yielded(series)? {
+                self.join(series, samples)?;
+                return Ok(Some((series, labels)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_labels(&mut self) -> Result<Option<(u32, Labels)>, ChunkFileError> {
+        while let Some(file) = self.inputs.get(self.input) {
+            let frames = &file.tables.labels;
+            let at = self.frame.checked_sub(1).map_or(0, |frame| frames[frame].offset);
+            let next = self.labels.next();
+            if let Some(next) = next.map_err(|e| ChunkFileError::damaged(&file.path, at, e))? {
+                return Ok(Some(next));
+            }
+            if self.frame < frames.len() {
+                file.load_labels(self.frame, &mut self.labels)?;
+                self.frame += 1;
+            } else {
+                (self.input, self.frame) = (self.input + 1, 0);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Did an earlier input have the series?
+    fn was_yielded(&mut self, series: u32) -> Result<bool, ChunkFileError> {
+        let earlier = self.inputs[..self.input].iter().zip(&mut self.scratches);
+        for (file, scratch) in earlier {
+            if file.contains(series, scratch)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn join(&mut self, series: u32, samples: &mut Samples) -> Result<(), ChunkFileError> {
+        samples.clear();
+        for (file, scratch) in self.inputs.iter().zip(&mut self.scratches) {
+            self.part.clear();
+            file.read(series, TimeRange::ALL, &mut self.part, scratch)?;
+            if self.part.timestamps.first() > samples.timestamps.last() {
+                append(&self.part, samples, 0..self.part.len());
+            } else if !self.part.is_empty() {
+                *samples = interleave(samples, &self.part);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Both in time order; `preferred` wins where timestamps are equal.
+fn interleave(preferred: &Samples, other: &Samples) -> Samples {
+    let mut joined = Samples::default();
+    let (mut i, mut j) = (0, 0);
+    while i < preferred.len() || j < other.len() {
+        match (preferred.timestamps.get(i), other.timestamps.get(j)) {
+            (Some(a), Some(b)) if a == b => j += 1,
+            (Some(a), Some(b)) if b < a => {
+                append(other, &mut joined, j..j + 1);
+                j += 1;
+            }
+            (None, _) => {
+                append(other, &mut joined, j..other.len());
+                j = other.len();
+            }
+            _ => {
+                append(preferred, &mut joined, i..i + 1);
+                i += 1;
+            }
+        }
+    }
+    joined
+}
+
+/// Appends the samples of `from` at `range`.
+fn append(from: &Samples, to: &mut Samples, range: std::ops::Range<usize>) {
+    let before = to.len();
+    to.timestamps.extend_from_slice(&from.timestamps[range.clone()]);
+    to.values.extend_from_slice(&from.values[range.clone()]);
+    let first = from.histograms.partition_point(|(at, _)| *at < range.start);
+    let inside = from.histograms[first..].iter().take_while(|(at, _)| *at < range.end);
+    to.histograms.extend(inside.map(|(at, h)| (before + at - range.start, h.clone())));
+    if !from.start_timestamps.is_empty() {
+        to.start_timestamps.resize(before, 0);
+        to.start_timestamps.extend_from_slice(&from.start_timestamps[range]);
+    } else if !to.start_timestamps.is_empty() {
+        to.start_timestamps.resize(to.timestamps.len(), 0);
+    }
+}

@@ -1,0 +1,207 @@
+//! Checking every byte of a file, and describing it for people.
+
+use std::ops::ControlFlow;
+
+use metricstor_chunk::body;
+use metricstor_model::{Labels, Samples, TimeRange};
+use sha2::{Digest, Sha256};
+
+use super::format::{CHECKSUM_SIZE, checked};
+use super::labels::LabelReader;
+use super::reader::read_at;
+use super::{BLOCK_SIZE_MAX, ChunkFile, ChunkFileError, EXTENSION, FileMeta, Scratch};
+
+/// One place where a file is not what was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// In the file, bytes.
+    pub offset: u64,
+    /// The series whose samples cannot be had; `None` when the place belongs to no single one.
+    pub series: Option<u32>,
+    pub what: String,
+}
+
+/// What a file is, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    pub meta: FileMeta,
+    /// All in bytes.
+    pub size: u64,
+    pub body_size: u64,
+    pub timestamps_size: u64,
+    pub labels_size: u64,
+    pub directory_size: u64,
+    pub tables_size: u64,
+    pub range: TimeRange,
+    pub series: u64,
+    pub chunks: u64,
+    pub samples: u64,
+    /// Of memory while the file is open, bytes.
+    pub memory: u64,
+}
+
+impl ChunkFile {
+    pub fn describe(&self) -> Description {
+        let labels = self.tables.labels.iter().map(|frame| frame.size + CHECKSUM_SIZE as u64);
+        Description {
+            meta: self.meta,
+            size: self.size,
+            body_size: self.footer.directory,
+            timestamps_size: self.tables.columns.iter().map(|page| page.size).sum(),
+            labels_size: labels.sum(),
+            directory_size: self.footer.tables - self.footer.directory,
+            tables_size: self.size - self.footer.tables,
+            range: self.footer.range,
+            series: self.footer.series,
+            chunks: self.footer.chunks,
+            samples: self.footer.samples,
+            memory: self.memory() as u64,
+        }
+    }
+
+    /// Every series with its labels, in the order of writing.
+    pub fn for_each_series(
+        &self,
+        mut visit: impl FnMut(u32, &Labels) -> ControlFlow<()>,
+    ) -> Result<(), ChunkFileError> {
+        let mut reader = LabelReader::default();
+        for frame in 0..self.tables.labels.len() {
+            self.load_labels(frame, &mut reader)?;
+            let offset = self.tables.labels[frame].offset;
+            let next = |reader: &mut LabelReader| {
+                reader.next().map_err(|error| ChunkFileError::damaged(&self.path, offset, error))
+            };
+            while let Some((series, labels)) = next(&mut reader)? {
+                if visit(series, &labels).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn load_labels(
+        &self,
+        frame: usize,
+        reader: &mut LabelReader,
+    ) -> Result<(), ChunkFileError> {
+        let frame = self.tables.labels[frame];
+        let damaged = |what: &str| ChunkFileError::damaged(&self.path, frame.offset, what);
+        if frame.size > BLOCK_SIZE_MAX || frame.offset > self.footer.directory {
+            return Err(damaged("label frame outside the file's body"));
+        }
+        let mut bytes = vec![0; frame.size as usize + CHECKSUM_SIZE];
+        read_at(&*self.file, &self.path, &mut bytes, frame.offset)?;
+        let content = checked(&bytes).ok_or_else(|| damaged("labels checksum"))?;
+        reader.load(content, frame.uncompressed).map_err(|error| damaged(&error.to_string()))
+    }
+
+    /// Reads and decodes everything; names each damaged place, up to `max` of them.
+    ///
+    /// Fails only when the disk does.
+    pub fn verify(&self, max: usize) -> Result<Vec<Damage>, ChunkFileError> {
+        let mut found = Findings { damages: Vec::new(), max };
+        self.verify_chunks(&mut found)?;
+        let labels = self.for_each_series(|_, _| ControlFlow::Continue(()));
+        found.note(None, labels)?;
+        if found.damages.is_empty() {
+            self.verify_hash(&mut found)?;
+        }
+        Ok(found.damages)
+    }
+
+    fn verify_chunks(&self, found: &mut Findings) -> Result<(), ChunkFileError> {
+        let mut scratch = Scratch::default();
+        let mut samples = Samples::default();
+        let mut chunks = 0u64;
+        for page in 0..self.tables.directory.len() {
+            if found.note(None, self.load_page(page, &mut scratch))?.is_none() {
+                continue;
+            }
+            for entry in scratch.entries.clone() {
+                chunks += 1;
+                samples.clear();
+                let decoded = self.decode_chunk(&entry, &mut samples, &mut scratch);
+                found.note(Some(entry.series), decoded)?;
+                if found.is_full() {
+                    return Ok(());
+                }
+            }
+        }
+        if found.damages.is_empty() && chunks != self.footer.chunks {
+            let what = format!("{chunks} chunks where {} are promised", self.footer.chunks);
+            found.add(self.footer.directory, None, what);
+        }
+        Ok(())
+    }
+
+    fn decode_chunk(
+        &self,
+        entry: &super::directory::Entry,
+        samples: &mut Samples,
+        scratch: &mut Scratch,
+    ) -> Result<(), ChunkFileError> {
+        let column = self.column(entry, scratch)?;
+        let timestamps = self.decoded_column(entry, column.count, scratch)?;
+        samples.timestamps.extend_from_slice(timestamps);
+        let block = self.block(entry, scratch)?;
+        let limit = super::DECODED_HISTOGRAMS_SIZE_MAX;
+        body::decode(block, column.count, 0..column.count, limit, samples)
+            .map_err(|error| ChunkFileError::damaged(&self.path, entry.offset, error))
+    }
+
+    /// Compares the content with the name, for a file that is named by its content.
+    fn verify_hash(&self, found: &mut Findings) -> Result<(), ChunkFileError> {
+        let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let Some(promised) = name.strip_suffix(EXTENSION).filter(|hex| hex.len() == 64) else {
+            return Ok(());
+        };
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 256 << 10];
+        let mut offset = 0;
+        while offset < self.size {
+            let length = (self.size - offset).min(buffer.len() as u64) as usize;
+            read_at(&*self.file, &self.path, &mut buffer[..length], offset)?;
+            hash.update(&buffer[..length]);
+            offset += length as u64;
+        }
+        let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        if hex != promised {
+            found.add(0, None, format!("the content's hash is {hex}"));
+        }
+        Ok(())
+    }
+}
+
+struct Findings {
+    damages: Vec<Damage>,
+    max: usize,
+}
+
+impl Findings {
+    fn is_full(&self) -> bool {
+        self.damages.len() >= self.max
+    }
+
+    fn add(&mut self, offset: u64, series: Option<u32>, what: String) {
+        if !self.is_full() {
+            self.damages.push(Damage { offset, series, what });
+        }
+    }
+
+    /// Turns damage into a finding; other errors stay errors.
+    fn note<T>(
+        &mut self,
+        series: Option<u32>,
+        result: Result<T, ChunkFileError>,
+    ) -> Result<Option<T>, ChunkFileError> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(ChunkFileError::Damaged { offset, what, .. }) => {
+                self.add(offset, series, what);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

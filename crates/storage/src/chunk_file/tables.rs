@@ -1,0 +1,124 @@
+//! The tables that stay in memory while a file is open: where pages and frames are.
+
+use metricstor_chunk::{DecodeError, Input, put_varint};
+
+use super::BLOCK_SIZE_MAX;
+use super::format::{CHECKSUM_SIZE, HEADER_SIZE};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DirectoryPage {
+    /// The series of its first chunk.
+    pub first: u32,
+    pub offset: u64,
+    /// Without checksum.
+    pub size: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColumnPage {
+    /// The address of its first byte in the stream of all column pages.
+    pub address: u64,
+    pub offset: u64,
+    pub size: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LabelFrame {
+    pub offset: u64,
+    /// Compressed, without checksum.
+    pub size: u64,
+    pub uncompressed: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tables {
+    pub directory: Vec<DirectoryPage>,
+    pub columns: Vec<ColumnPage>,
+    pub labels: Vec<LabelFrame>,
+}
+
+impl Tables {
+    pub fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.directory.len() as u64);
+        let mut first = 0;
+        for page in &self.directory {
+            put_varint(out, (page.first - first) as u64);
+            put_varint(out, page.size as u64);
+            first = page.first;
+        }
+        put_varint(out, self.columns.len() as u64);
+        let mut end = HEADER_SIZE as u64;
+        for page in &self.columns {
+            put_varint(out, page.offset - end);
+            put_varint(out, page.size);
+            end = page.offset + page.size;
+        }
+        put_varint(out, self.labels.len() as u64);
+        let mut end = HEADER_SIZE as u64;
+        for frame in &self.labels {
+            put_varint(out, frame.offset - end);
+            put_varint(out, frame.size);
+            put_varint(out, frame.uncompressed);
+            end = frame.offset + frame.size + CHECKSUM_SIZE as u64;
+        }
+    }
+
+    /// `directory` is the offset of the first directory page. A row takes at least two bytes, so
+    /// memory is bounded by a small multiple of the tables' size.
+    pub fn read(bytes: &[u8], directory: u64) -> Result<Self, DecodeError> {
+        let mut input = Input::new(bytes);
+        let input = &mut input;
+        let mut tables = Self::default();
+        let (mut first, mut offset) = (0u32, directory);
+        for _ in 0..input.count(bytes.len(), "number of directory pages")? {
+            let delta = input.count(u32::MAX as usize, "series")? as u32;
+            first = first.checked_add(delta).ok_or(DecodeError::Invalid("series"))?;
+            let size = block_size(input)? as u32;
+            tables.directory.push(DirectoryPage { first, offset, size });
+            offset = offset.saturating_add(size as u64 + CHECKSUM_SIZE as u64);
+        }
+        let (mut address, mut end) = (0u64, HEADER_SIZE as u64);
+        for _ in 0..input.count(bytes.len(), "number of column pages")? {
+            let offset = end.saturating_add(input.varint()?);
+            let size = block_size(input)?;
+            tables.columns.push(ColumnPage { address, offset, size });
+            address += size;
+            end = offset.saturating_add(size);
+        }
+        let mut end = HEADER_SIZE as u64;
+        for _ in 0..input.count(bytes.len(), "number of label frames")? {
+            let offset = end.saturating_add(input.varint()?);
+            let size = block_size(input)?;
+            let uncompressed = block_size(input)?;
+            tables.labels.push(LabelFrame { offset, size, uncompressed });
+            end = offset.saturating_add(size + CHECKSUM_SIZE as u64);
+        }
+        match input.rest() {
+            [] => Ok(tables),
+            _ => Err(DecodeError::Invalid("end of tables")),
+        }
+    }
+
+    /// The column page with this address.
+    pub fn column_page(&self, address: u64) -> Option<&ColumnPage> {
+        let after = self.columns.partition_point(|page| page.address <= address);
+        self.columns[..after].last().filter(|page| address < page.address + page.size)
+    }
+
+    /// The index of the first directory page that may hold chunks of the series.
+    pub fn directory_page(&self, series: u32) -> usize {
+        // A series' chunks may begin at the end of the page before the one that it starts.
+        self.directory.partition_point(|page| page.first < series).saturating_sub(1)
+    }
+
+    /// The bytes of memory the tables take.
+    pub fn size(&self) -> usize {
+        self.directory.capacity() * size_of::<DirectoryPage>()
+            + self.columns.capacity() * size_of::<ColumnPage>()
+            + self.labels.capacity() * size_of::<LabelFrame>()
+    }
+}
+
+fn block_size(input: &mut Input<'_>) -> Result<u64, DecodeError> {
+    input.count(BLOCK_SIZE_MAX as usize, "size of a block").map(|size| size as u64)
+}
