@@ -69,6 +69,18 @@ impl Labels {
         Ok(Self { packed: packed.into() })
     }
 
+    /// Takes pairs that are canonical already: sorted, unique, no empty name or value, none longer
+    /// than a stored label may be.
+    pub fn from_canonical<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut packed = String::with_capacity(192);
+        for (name, value) in pairs {
+            debug_assert!(!name.is_empty() && !value.is_empty());
+            push_text(&mut packed, name);
+            push_text(&mut packed, value);
+        }
+        Self { packed: packed.into() }
+    }
+
     /// The value of label `name`; `None` when absent.
     pub fn get(&self, name: &str) -> Option<&str> {
         for (n, v) in self.iter() {

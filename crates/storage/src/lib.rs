@@ -2,6 +2,28 @@
 //!
 //! Floor 1 (disk): synchronous; files go through [`files`], time is an argument.
 
-mod chunk_file;
+mod batch;
+mod catalog;
+pub mod chunk_file;
+mod committer;
+mod config;
+mod error;
 pub mod files;
+mod head;
+mod index;
+mod known;
+mod metadata;
+mod metrics;
+mod outcome;
+mod settle;
+mod shard;
+mod store;
 pub mod wal;
+
+pub use committer::Done;
+pub use config::{LabelLimits, StoreConfig};
+pub use error::StorageError;
+pub use metadata::{Description, MetadataStore};
+pub use metrics::{Count, Latency, Metrics};
+pub use outcome::{Counts, Refusal, RefusalReason, WriteError, WriteOutcome};
+pub use store::{Clock, Recovery, Selection, Statistics, Store};

@@ -9,9 +9,8 @@ use metricstor_model::{FloatHistogram, Samples};
 /// Almost always the run simply continues what stood before, and nothing moves. At equal times the
 /// earlier run wins: ingestion let only equal values through.
 pub(crate) fn settle(out: &mut Samples, start: usize) {
-    let continues = start == 0
-        || start == out.len()
-        || out.timestamps[start - 1] < out.timestamps[start];
+    let continues =
+        start == 0 || start == out.len() || out.timestamps[start - 1] < out.timestamps[start];
     if !continues {
         *out = merge(out, start);
     }

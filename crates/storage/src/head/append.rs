@@ -26,11 +26,11 @@ pub(crate) enum Existing {
 
 /// The chunk files' part of the past, asked only for samples that may be late.
 pub(crate) trait History {
-    type Error;
     /// The newest timestamp in any chunk file.
     fn end(&self) -> i64;
-    /// Appends the stored samples of a series inside `range`.
-    fn read(&self, series: u32, range: TimeRange, out: &mut Samples) -> Result<(), Self::Error>;
+    /// Appends the stored samples of a series inside `range`. What is damaged counts as absent: the
+    /// sample at hand is stored then, so that nothing is lost.
+    fn read(&self, series: u32, range: TimeRange, out: &mut Samples);
 }
 
 impl Head {
@@ -42,7 +42,7 @@ impl Head {
         timestamp: i64,
         bits: u64,
         history: &H,
-    ) -> Result<Verdict, H::Error> {
+    ) -> Verdict {
         let state = self.series_mut(series);
         let in_order = if state.flags & HAS_LAST != 0 {
             timestamp > state.last.timestamp
@@ -65,7 +65,7 @@ impl Head {
         state.flags |= HAS_LAST;
         self.tier.cells.append(&mut self.series[series as usize].chain, &buffer[..n]);
         self.tier.note(timestamp);
-        Ok(Verdict::Accepted)
+        Verdict::Accepted
     }
 
     /// Stores a native histogram.
@@ -75,18 +75,18 @@ impl Head {
         timestamp: i64,
         histogram: FloatHistogram,
         history: &H,
-    ) -> Result<Verdict, H::Error> {
+    ) -> Verdict {
         let histogram = Arc::new(histogram);
-        if let Some(existing) = self.find(series, timestamp, history)? {
+        if let Some(existing) = self.find(series, timestamp, history) {
             let same = matches!(existing, Existing::Histogram(h) if same_bits(&h, &histogram));
-            return Ok(if same { Verdict::Duplicate } else { Verdict::Conflict });
+            return if same { Verdict::Duplicate } else { Verdict::Conflict };
         }
         self.series_mut(series).flags |= HAS_HISTOGRAMS;
         let column = self.tier.histograms.entry(series).or_default();
         let at = column.partition_point(|(t, _)| *t < timestamp);
         column.insert(at, (timestamp, histogram));
         self.tier.note(timestamp);
-        Ok(Verdict::Accepted)
+        Verdict::Accepted
     }
 
     #[cold]
@@ -96,36 +96,31 @@ impl Head {
         timestamp: i64,
         bits: u64,
         history: &H,
-    ) -> Result<Verdict, H::Error> {
-        if let Some(existing) = self.find(series, timestamp, history)? {
+    ) -> Verdict {
+        if let Some(existing) = self.find(series, timestamp, history) {
             let same = existing == Existing::Float(bits);
-            return Ok(if same { Verdict::Duplicate } else { Verdict::Conflict });
+            return if same { Verdict::Duplicate } else { Verdict::Conflict };
         }
         let late = self.tier.late.entry(series).or_default();
         let at = late.partition_point(|(t, _)| *t < timestamp);
         late.insert(at, (timestamp, bits));
         self.tier.note(timestamp);
-        Ok(Verdict::Accepted)
+        Verdict::Accepted
     }
 
     /// The sample of a series at a time, wherever it is.
-    fn find<H: History>(
-        &self,
-        series: u32,
-        timestamp: i64,
-        history: &H,
-    ) -> Result<Option<Existing>, H::Error> {
+    fn find<H: History>(&self, series: u32, timestamp: i64, history: &H) -> Option<Existing> {
         let at = TimeRange::new(timestamp, timestamp);
         let mut samples = Samples::default();
         self.read(series, at, &mut samples);
         if samples.is_empty() && timestamp <= history.end() {
-            history.read(series, at, &mut samples)?;
+            history.read(series, at, &mut samples);
         }
-        Ok(match (samples.histograms.first(), samples.values.first()) {
+        match (samples.histograms.first(), samples.values.first()) {
             (Some((_, histogram)), _) => Some(Existing::Histogram(histogram.clone())),
             (None, Some(value)) => Some(Existing::Float(value.to_bits())),
             (None, None) => None,
-        })
+        }
     }
 }
 

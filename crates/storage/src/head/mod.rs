@@ -15,7 +15,7 @@ use cells::Chain;
 use codec::CodecState;
 use metricstor_model::{Samples, TimeRange};
 
-pub(crate) use append::{Existing, History, Verdict};
+pub(crate) use append::{History, Verdict};
 pub(crate) use tier::Frozen;
 use tier::Tier;
 
@@ -82,11 +82,13 @@ impl Head {
         self.tier.read_side(series, range, out);
     }
 
-    /// Does the head hold a sample of this series inside `range`?
-    pub fn holds(&self, series: u32, range: TimeRange) -> bool {
-        let mut samples = Samples::default();
-        self.read(series, range, &mut samples);
-        !samples.is_empty()
+    /// May the head hold a sample of this series inside `range`? Errs on the side of yes.
+    pub fn may_hold(&self, series: u32, range: TimeRange) -> bool {
+        let chain = self.series.get(series as usize).is_some_and(|s| {
+            s.chain.len() > 0 && s.first_timestamp <= range.end && s.last.timestamp >= range.start
+        });
+        let frozen = self.frozen.as_ref();
+        chain || self.tier.has_side(series) || frozen.is_some_and(|f| f.may_hold(series, range))
     }
 
     /// The times of all samples in memory; `None` when there are none.
@@ -106,6 +108,16 @@ impl Head {
     /// Series with samples that are not yet frozen.
     pub fn active_series(&self) -> usize {
         self.series.iter().filter(|s| s.chain.len() > 0).count()
+    }
+
+    /// Bytes of the samples not yet frozen.
+    pub fn sample_bytes(&self) -> usize {
+        self.tier.size()
+    }
+
+    /// Does something frozen wait for its chunk file?
+    pub fn has_frozen(&self) -> bool {
+        self.frozen.is_some()
     }
 
     /// Bytes of memory held.

@@ -1,7 +1,6 @@
 //! The head against a model: a map from (series, timestamp) to bits.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 
 use proptest::prelude::*;
 
@@ -13,17 +12,14 @@ use metricstor_model::FloatHistogram;
 struct Files(BTreeMap<(u32, i64), u64>);
 
 impl History for Files {
-    type Error = Infallible;
-
     fn end(&self) -> i64 {
         self.0.keys().map(|(_, t)| *t).max().unwrap_or(i64::MIN)
     }
 
-    fn read(&self, series: u32, range: TimeRange, out: &mut Samples) -> Result<(), Infallible> {
+    fn read(&self, series: u32, range: TimeRange, out: &mut Samples) {
         for ((_, t), bits) in self.0.range((series, range.start)..=(series, range.end)) {
             out.push(*t, f64::from_bits(*bits));
         }
-        Ok(())
     }
 }
 
@@ -53,7 +49,7 @@ proptest! {
                 head.release_frozen();
             }
             head.define(series, true);
-            let verdict = head.append(series, timestamp, bits, &files).unwrap();
+            let verdict = head.append(series, timestamp, bits, &files);
             let expected = match model.get(&(series, timestamp)) {
                 None => Verdict::Accepted,
                 Some(stored) if *stored == bits => Verdict::Duplicate,
@@ -64,7 +60,7 @@ proptest! {
         }
         for series in 0..3 {
             let mut all = Samples::default();
-            files.read(series, TimeRange::ALL, &mut all).unwrap();
+            files.read(series, TimeRange::ALL, &mut all);
             let start = all.len();
             head.read(series, TimeRange::ALL, &mut all);
             settle(&mut all, start);
@@ -85,10 +81,10 @@ fn a_series_from_an_earlier_run_is_checked_against_its_files() {
     let files = Files(BTreeMap::from([((0, 10), 7)]));
     let mut head = Head::default();
     head.define(0, false);
-    assert_eq!(head.append(0, 10, 7, &files).unwrap(), Verdict::Duplicate);
-    assert_eq!(head.append(0, 10, 8, &files).unwrap(), Verdict::Conflict);
-    assert_eq!(head.append(0, 5, 8, &files).unwrap(), Verdict::Accepted);
-    assert_eq!(head.append(0, 11, 9, &files).unwrap(), Verdict::Accepted);
+    assert_eq!(head.append(0, 10, 7, &files), Verdict::Duplicate);
+    assert_eq!(head.append(0, 10, 8, &files), Verdict::Conflict);
+    assert_eq!(head.append(0, 5, 8, &files), Verdict::Accepted);
+    assert_eq!(head.append(0, 11, 9, &files), Verdict::Accepted);
     assert_eq!(read(&head, 0), [(5, 8), (11, 9)]);
 }
 
@@ -98,13 +94,13 @@ fn histograms_and_floats_share_one_time_line() {
     let mut head = Head::default();
     head.define(0, true);
     let histogram = FloatHistogram { count: 2.0, sum: f64::NAN, ..Default::default() };
-    head.append(0, 1, 5, &files).unwrap();
-    let mut append = |t| head.append_histogram(0, t, histogram.clone(), &files).unwrap();
+    head.append(0, 1, 5, &files);
+    let mut append = |t| head.append_histogram(0, t, histogram.clone(), &files);
     assert_eq!(append(2), Verdict::Accepted);
     assert_eq!(append(2), Verdict::Duplicate);
     assert_eq!(append(1), Verdict::Conflict);
-    assert_eq!(head.append(0, 2, 5, &files).unwrap(), Verdict::Conflict);
-    assert_eq!(head.append(0, 3, 6, &files).unwrap(), Verdict::Accepted);
+    assert_eq!(head.append(0, 2, 5, &files), Verdict::Conflict);
+    assert_eq!(head.append(0, 3, 6, &files), Verdict::Accepted);
     let mut out = Samples::default();
     head.read(0, TimeRange::ALL, &mut out);
     assert_eq!(out.timestamps, [1, 2, 3]);

@@ -79,6 +79,11 @@ impl Tier {
         }
     }
 
+    /// Has the series late samples or histograms?
+    pub fn has_side(&self, series: u32) -> bool {
+        self.late.contains_key(&series) || self.histograms.contains_key(&series)
+    }
+
     pub fn size(&self) -> usize {
         let late: usize = self.late.values().map(|v| v.capacity() * 16 + 64).sum();
         let histograms: usize = self.histograms.values().map(|v| v.capacity() * 256).sum();
@@ -140,6 +145,13 @@ impl Frozen {
         all.sort_unstable();
         all.dedup();
         all
+    }
+
+    /// May a sample of this series lie inside `range`? Errs on the side of yes.
+    pub fn may_hold(&self, series: u32, range: TimeRange) -> bool {
+        let chain = self.chains.get(series as usize).is_some_and(|c| c.len() > 0);
+        let overlaps = self.tier.range().is_some_and(|own| own.overlaps(range));
+        overlaps && (chain || self.tier.has_side(series))
     }
 
     pub fn range(&self) -> Option<TimeRange> {

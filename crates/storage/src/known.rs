@@ -1,0 +1,116 @@
+//! Series recognised by the bytes their sender writes: the short cut of ingestion.
+//!
+//! A sender repeats the same labels, in the same bytes and mostly in the same order, at every scrape.
+//! So the bytes are hashed, and the entry after the last hit is tried before the table is asked.
+//! It is a cache: everything in it can be found again by decoding the labels.
+
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Where a series lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub shard: u16,
+    pub series: u32,
+}
+
+/// 128 bits over the label bytes: as unlikely to collide as the series id itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key(u64, u64);
+
+#[derive(Default)]
+pub(crate) struct Known {
+    /// In the order of arrival, so that a scrape's series stand side by side.
+    entries: Vec<(Key, Place)>,
+    /// Positions in `entries`.
+    table: HashTable<u32>,
+}
+
+impl Key {
+    #[inline]
+    pub fn of(labels: &[u8]) -> Self {
+        let hash = xxh3_128(labels);
+        Self(hash as u64, (hash >> 64) as u64)
+    }
+
+    fn hash(self) -> u64 {
+        self.0
+    }
+}
+
+impl Known {
+    /// The place of a key; `guess` is where it probably stands, and becomes the position after it.
+    #[inline]
+    pub fn find(&self, key: Key, guess: &mut usize) -> Option<Place> {
+        if let Some((expected, place)) = self.entries.get(*guess)
+            && *expected == key
+        {
+            *guess += 1;
+            return Some(*place);
+        }
+        let same = |at: &u32| self.entries[*at as usize].0 == key;
+        let at = *self.table.find(key.hash(), same)? as usize;
+        *guess = at + 1;
+        Some(self.entries[at].1)
+    }
+
+    /// Remembers a key, forgetting everything first when `max` entries are held.
+    pub fn insert(&mut self, key: Key, place: Place, max: usize) {
+        if self.entries.len() >= max {
+            self.clear();
+        }
+        let Self { entries, table } = self;
+        let same = |at: &u32| entries[*at as usize].0 == key;
+        if table.find(key.hash(), same).is_none() {
+            let at = entries.len() as u32;
+            table.insert_unique(key.hash(), at, |at| entries[*at as usize].0.hash());
+            entries.push((key, place));
+        }
+    }
+
+    /// Forgets everything: after series were removed, places are no longer true.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Bytes of memory held.
+    pub fn size(&self) -> usize {
+        self.entries.capacity() * size_of::<(Key, Place)>() + self.table.capacity() * 5
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(i: u32) -> Key {
+        Key::of(&i.to_le_bytes())
+    }
+
+    #[test]
+    fn series_are_found_in_any_order_and_guessed_in_the_first_one() {
+        let mut known = Known::default();
+        let place = |i: u32| Place { shard: (i % 4) as u16, series: i };
+        for i in 0..1000 {
+            known.insert(key(i), place(i), 1000);
+            known.insert(key(i), place(i + 1), 1001);
+        }
+        let mut guess = 0;
+        for i in 0..1000 {
+            assert_eq!(known.find(key(i), &mut guess), Some(place(i)));
+            assert_eq!(guess, i as usize + 1);
+        }
+        for i in (0..1000).rev().step_by(3) {
+            assert_eq!(known.find(key(i), &mut guess), Some(place(i)));
+        }
+        assert_eq!(known.find(key(5000), &mut guess), None);
+    }
+
+    #[test]
+    fn it_never_outgrows_its_limit() {
+        let mut known = Known::default();
+        (0..100).for_each(|i| known.insert(key(i), Place { shard: 0, series: i }, 10));
+        assert!(known.entries.len() <= 10);
+        assert!(known.find(key(99), &mut 0).is_some());
+    }
+}

@@ -1,0 +1,87 @@
+//! Durable entries enter the head, in log order: the shard's state machine.
+
+use std::sync::atomic::Ordering;
+
+use super::{Live, Shard};
+use crate::batch::Batch;
+use crate::head::Verdict;
+use crate::outcome::{Counts, RefusalReason, WriteOutcome};
+
+impl Shard {
+    /// Applies one entry. `now` is when it arrived, or when it is replayed.
+    pub fn apply(&self, batch: &Batch, log_index: u64, now: i64, outcome: &mut WriteOutcome) {
+        let mut live = self.live_mut();
+        self.apply_definitions(batch, &mut live);
+        let before = (outcome.accepted, outcome.duplicates, outcome.refused);
+        let files = live.files.clone();
+        let mut start = 0;
+        for (series, end) in &batch.runs {
+            for i in start..*end as usize {
+                let (timestamp, bits) = (batch.timestamps[i], batch.values[i]);
+                let verdict = live.head.append(*series, timestamp, bits, &*files);
+                self.note(
+                    verdict,
+                    *series,
+                    timestamp,
+                    Counts { samples: 1, histograms: 0 },
+                    outcome,
+                );
+            }
+            start = *end as usize;
+        }
+        for (series, timestamp, histogram) in &batch.histograms {
+            let (series, timestamp) = (*series, *timestamp);
+            let verdict = live.head.append_histogram(series, timestamp, histogram.clone(), &*files);
+            self.note(verdict, series, timestamp, Counts { samples: 0, histograms: 1 }, outcome);
+        }
+        live.applied = log_index;
+        live.head_since.get_or_insert(now);
+        self.count(before, outcome);
+    }
+
+    fn apply_definitions(&self, batch: &Batch, live: &mut Live) {
+        for definition in &batch.definitions {
+            if live.head.define(definition.series, true) {
+                live.unpublished.push(definition.series);
+            }
+        }
+        if !batch.definitions.is_empty() {
+            let mut below = self.defined_below.load(Ordering::Relaxed);
+            while live.head.is_defined(below) {
+                below += 1;
+            }
+            self.defined_below.store(below, Ordering::Release);
+        }
+    }
+
+    #[inline]
+    fn note(
+        &self,
+        verdict: Verdict,
+        series: u32,
+        timestamp: i64,
+        one: Counts,
+        outcome: &mut WriteOutcome,
+    ) {
+        match verdict {
+            Verdict::Accepted => outcome.accepted += one,
+            Verdict::Duplicate => {
+                outcome.accepted += one;
+                outcome.duplicates += 1;
+            }
+            Verdict::Conflict => outcome.refuse(one, RefusalReason::ValueConflict, || {
+                let labels = self.index().labels(series);
+                format!("{labels} has another value at timestamp {timestamp}")
+            }),
+        }
+    }
+
+    fn count(&self, before: (Counts, u64, Counts), outcome: &WriteOutcome) {
+        let (accepted, duplicates, refused) = before;
+        let metrics = &self.metrics;
+        metrics.samples_accepted.add(outcome.accepted.total() - accepted.total());
+        metrics.samples_duplicate.add(outcome.duplicates - duplicates);
+        let conflicts = outcome.refused.total() - refused.total();
+        metrics.conflicts(conflicts);
+    }
+}

@@ -1,0 +1,111 @@
+//! The head becomes a chunk file.
+//!
+//! ```text
+//! freeze ── write file, fsync, rename, fsync folder ── publish in the catalog ── swap ── purge log
+//! ```
+//! A crash before the publication leaves the log whole and perhaps an unknown file, which the next
+//! start deletes; a crash after it leaves a log that repeats what the file holds, which replay skips.
+
+use std::sync::Arc;
+
+use metricstor_model::{Samples, TimeRange};
+
+use super::{Maintenance, Shard};
+use crate::catalog::{NewSeries, Publication};
+use crate::chunk_file::{ChunkFile, ChunkFileWriter, FileMeta, FileSummary};
+use crate::error::StorageError;
+use crate::head::Frozen;
+
+/// A frozen head on its way to a file. Kept when a step fails, so that the next try continues.
+pub(super) struct Pending {
+    frozen: Arc<Frozen>,
+    /// The last log index that is frozen.
+    upto: u64,
+    series: Vec<u32>,
+}
+
+impl Shard {
+    /// Writes out what the head holds; returns the log index up to which the log is not needed any
+    /// more, or `None` when there was nothing to write.
+    pub fn flush(&self) -> Result<Option<u64>, StorageError> {
+        let mut maintenance = self.maintenance();
+        let started = std::time::Instant::now();
+        if maintenance.pending.is_none() {
+            maintenance.pending = self.freeze();
+        }
+        let Maintenance { catalog, pending } = &mut *maintenance;
+        let Some(flush) = pending.as_ref() else { return Ok(None) };
+        let summary = self.write_file(&flush.frozen)?;
+        let file = ChunkFile::open(&*self.files, &self.chunks_dir.join(&summary.name))?;
+        catalog.publish(Publication {
+            new_series: Some(&mut Unpublished { shard: self, series: flush.series.iter() }),
+            added: std::slice::from_ref(&summary),
+            flushed: Some(flush.upto),
+            ..Publication::default()
+        })?;
+        let mut live = self.live_mut();
+        live.files = Arc::new(live.files.replace(&[], vec![Arc::new(file)]));
+        live.head.release_frozen();
+        drop(live);
+        let upto = flush.upto;
+        *pending = None;
+        self.metrics.flushed_samples.add(summary.samples);
+        self.metrics.flush.observe(started.elapsed());
+        Ok(Some(upto))
+    }
+
+    /// Is the head large or old enough, or an earlier flush unfinished?
+    pub fn flush_is_due(&self, now: i64, interval_ms: i64, bytes_max: usize) -> bool {
+        let live = self.live();
+        let old = live.head_since.is_some_and(|since| now.saturating_sub(since) >= interval_ms);
+        old || live.head.sample_bytes() >= bytes_max || live.head.has_frozen()
+    }
+
+    fn freeze(&self) -> Option<Pending> {
+        let mut live = self.live_mut();
+        let frozen = live.head.freeze()?;
+        live.head_since = None;
+        Some(Pending { frozen, upto: live.applied, series: std::mem::take(&mut live.unpublished) })
+    }
+
+    fn write_file(&self, frozen: &Frozen) -> Result<FileSummary, StorageError> {
+        let meta = FileMeta::new(0, u32::from(self.number));
+        let mut writer = ChunkFileWriter::create(&*self.files, &self.chunks_dir, meta)?;
+        let mut samples = Samples::default();
+        for series in self.by_metric(frozen.series()) {
+            samples.clear();
+            frozen.read(series, TimeRange::ALL, &mut samples);
+            let labels = self.index().labels(series);
+            writer.add(series, &labels, &samples)?;
+        }
+        Ok(writer.finish()?)
+    }
+
+    /// Series of one metric side by side, as queries read them.
+    pub(super) fn by_metric(&self, mut series: Vec<u32>) -> Vec<u32> {
+        let index = self.index();
+        series.sort_by_cached_key(|series| (index.metric(*series), *series));
+        series
+    }
+}
+
+/// Series for the catalog. The index is locked piece by piece: new ones never wait for SQLite.
+struct Unpublished<'a> {
+    shard: &'a Shard,
+    series: std::slice::Iter<'a, u32>,
+}
+
+impl NewSeries for Unpublished<'_> {
+    fn pair(&mut self, pair: u32) -> Option<(String, String)> {
+        let index = self.shard.index();
+        let (name, value) = (pair < index.pair_count()).then(|| index.pair(pair))?;
+        Some((name.to_owned(), value.to_owned()))
+    }
+
+    fn next(&mut self, pairs: &mut Vec<u32>) -> Option<u32> {
+        let series = *self.series.next()?;
+        pairs.clear();
+        pairs.extend_from_slice(self.shard.index().pairs_of(series));
+        Some(series)
+    }
+}

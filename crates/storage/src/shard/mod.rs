@@ -1,0 +1,129 @@
+//! A shard: a fixed slice of all series, a directory, the unit of recovery and compaction.
+//!
+//! Lock order: `maintenance`, then `live`, then `index`; each is held for one short step. What a
+//! reader sees of one series (head, frozen tier, chunk files) comes from one look at `live`.
+
+mod apply;
+mod compact;
+mod file_set;
+mod flush;
+mod open;
+mod plan;
+mod read;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub(crate) use file_set::FileSet;
+pub(crate) use open::Opened;
+
+use crate::catalog::Catalog;
+use crate::files::Files;
+use crate::head::Head;
+use crate::index::Index;
+use crate::metrics::Metrics;
+
+/// See the module.
+pub(crate) struct Shard {
+    pub number: u16,
+    chunks_dir: PathBuf,
+    files: Arc<dyn Files>,
+    index: RwLock<Index>,
+    live: RwLock<Live>,
+    /// Every series below is defined by an entry that is applied: the log need not repeat it.
+    defined_below: AtomicU32,
+    maintenance: Mutex<Maintenance>,
+    metrics: Arc<Metrics>,
+}
+
+/// Where samples are, at one moment.
+struct Live {
+    head: Head,
+    files: Arc<FileSet>,
+    /// Defined by applied entries, not yet in the catalog.
+    unpublished: Vec<u32>,
+    /// The log index of the last applied entry.
+    applied: u64,
+    /// When the oldest sample of the head arrived; milliseconds since the epoch.
+    head_since: Option<i64>,
+}
+
+/// What flush, compaction and retention share: one of them runs at a time.
+struct Maintenance {
+    catalog: Catalog,
+    /// A flush that froze the head and has not been published yet.
+    pending: Option<flush::Pending>,
+}
+
+impl Shard {
+    /// The index, for reading.
+    pub fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The index, for new series.
+    pub fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Must the log define this series again?
+    #[inline]
+    pub fn needs_definition(&self, series: u32) -> bool {
+        series >= self.defined_below.load(Ordering::Acquire)
+    }
+
+    fn live(&self) -> RwLockReadGuard<'_, Live> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn live_mut(&self) -> RwLockWriteGuard<'_, Live> {
+        self.live.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn maintenance(&self) -> MutexGuard<'_, Maintenance> {
+        self.maintenance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes and counts, for limits and statistics.
+    pub fn usage(&self) -> Usage {
+        let live = self.live();
+        let index = self.index();
+        Usage {
+            series: index.len(),
+            active_series: live.head.active_series(),
+            head_samples: live.head.samples(),
+            head_bytes: live.head.size(),
+            index_bytes: index.size(),
+            files: live.files.len(),
+            file_bytes: live.files.bytes(),
+            file_samples: live.files.samples(),
+            range: live.range(),
+        }
+    }
+}
+
+/// What a shard holds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    pub series: usize,
+    pub active_series: usize,
+    pub head_samples: u64,
+    pub head_bytes: usize,
+    pub index_bytes: usize,
+    pub files: usize,
+    pub file_bytes: u64,
+    pub file_samples: u64,
+    pub range: Option<metricstor_model::TimeRange>,
+}
+
+impl Live {
+    fn range(&self) -> Option<metricstor_model::TimeRange> {
+        match (self.head.range(), self.files.range()) {
+            (Some(a), Some(b)) => {
+                Some(metricstor_model::TimeRange::new(a.start.min(b.start), a.end.max(b.end)))
+            }
+            (a, b) => a.or(b),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Opening a shard: its index from the catalog, its chunk files, and nothing else on the disk.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use metricstor_model::SeriesId;
+
+use super::{FileSet, Live, Maintenance, Shard};
+use crate::batch::Batch;
+use crate::catalog::Catalog;
+use crate::chunk_file::ChunkFile;
+use crate::error::StorageError;
+use crate::files::Files;
+use crate::head::Head;
+use crate::index::Index;
+use crate::metrics::Metrics;
+use crate::outcome::WriteOutcome;
+use crate::store::TENANT;
+
+/// A shard before the log is replayed.
+pub(crate) struct Opened {
+    pub shard: Shard,
+    /// The last log index that is in chunk files.
+    pub flushed: u64,
+    /// Files of an unfinished flush or compaction, deleted.
+    pub leftovers: usize,
+}
+
+impl Shard {
+    pub fn open(
+        dir: &Path,
+        number: u16,
+        files: Arc<dyn Files>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Opened, StorageError> {
+        let chunks_dir = dir.join("chunks");
+        files.create_dir(&chunks_dir).map_err(|e| StorageError::io("create", &chunks_dir, e))?;
+        let mut index = Index::new();
+        let catalog = Catalog::open(&dir.join("index.db"), u32::from(number))?;
+        let mut head = Head::default();
+        catalog.load_series(&mut index, TENANT)?;
+        (0..index.next()).for_each(|series| {
+            head.define(series, false);
+        });
+        let named = catalog.files()?;
+        let leftovers = remove_unknown(&*files, &chunks_dir, &named)?;
+        let mut chunk_files = Vec::new();
+        for name in &named {
+            chunk_files.push(Arc::new(ChunkFile::open(&*files, &chunks_dir.join(name))?));
+        }
+        let flushed = catalog.flushed()?;
+        let file_set = FileSet::new(chunk_files, metrics.clone());
+        let live = Live {
+            head,
+            files: Arc::new(file_set),
+            unpublished: Vec::new(),
+            applied: flushed,
+            head_since: None,
+        };
+        let shard = Shard {
+            number,
+            chunks_dir,
+            files,
+            defined_below: AtomicU32::new(index.next()),
+            index: RwLock::new(index),
+            live: RwLock::new(live),
+            maintenance: Mutex::new(Maintenance { catalog, pending: None }),
+            metrics,
+        };
+        Ok(Opened { shard, flushed, leftovers })
+    }
+
+    /// Applies an entry from the log, series definitions included.
+    pub fn replay(&self, batch: &Batch, log_index: u64, now: i64, outcome: &mut WriteOutcome) {
+        let mut index = self.index_mut();
+        for definition in &batch.definitions {
+            let pairs = || definition.labels.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+            let id = SeriesId::of_pairs(TENANT, pairs());
+            index.insert(definition.series, id, pairs());
+        }
+        drop(index);
+        self.apply(batch, log_index, now, outcome);
+    }
+}
+
+impl Shard {
+    /// Ends the replay: whatever has a reference now is defined, and gaps are never used again.
+    pub fn replayed(&self) {
+        self.defined_below.store(self.index().next(), Ordering::Release);
+    }
+}
+
+/// Deletes what the manifest does not name: it was never published.
+fn remove_unknown(files: &dyn Files, dir: &Path, named: &[String]) -> Result<usize, StorageError> {
+    let mut removed = 0;
+    for name in files.list(dir).map_err(|e| StorageError::io("list", dir, e))? {
+        if !named.contains(&name) {
+            let path = dir.join(&name);
+            files.remove(&path).map_err(|e| StorageError::io("remove", &path, e))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}

@@ -1,0 +1,114 @@
+//! Which chunk files to merge next: a pure decision.
+//!
+//! Levels are time windows aligned to the epoch. A window's files are merged into one when nothing
+//! more is expected for it, or when there are so many that reads suffer; so a sample is rewritten
+//! about four times in its life.
+
+use metricstor_model::TimeRange;
+
+/// A file as the plan sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Candidate {
+    pub name: String,
+    pub level: u8,
+    pub range: TimeRange,
+}
+
+/// Merge these into one file of this level.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Plan {
+    pub inputs: Vec<String>,
+    pub level: u8,
+}
+
+const HOUR: i64 = 3_600_000;
+/// The window of each level from 1 on, in milliseconds.
+const WINDOWS: [i64; 3] = [2 * HOUR, 24 * HOUR, 720 * HOUR];
+/// An open window is merged when it has this many files.
+const CROWD: usize = 8;
+
+/// The next merge, small windows first; `None` when all is well.
+pub(super) fn next(files: &[Candidate], now: i64) -> Option<Plan> {
+    (0..WINDOWS.len()).find_map(|i| {
+        let window = WINDOWS[i];
+        // Late samples of the last tenth of a window may still come.
+        let closed = |end: i64| end.saturating_add(window / 10) <= now;
+        plan_level(files, i, |count, end| count >= CROWD || count >= 2 && closed(end))
+    })
+}
+
+/// Merges everything that may share a file, whatever its age.
+pub(super) fn everything(files: &[Candidate]) -> Option<Plan> {
+    plan_level(files, WINDOWS.len() - 1, |count, _| count >= 2)
+}
+
+/// The first window of a level whose number of files and end satisfy `wanted`.
+fn plan_level(
+    files: &[Candidate],
+    level: usize,
+    wanted: impl Fn(usize, i64) -> bool,
+) -> Option<Plan> {
+    let window = WINDOWS[level];
+    let home = |file: &Candidate| {
+        let (first, last) =
+            (file.range.start.div_euclid(window), file.range.end.div_euclid(window));
+        (first == last).then_some(first)
+    };
+    let mut homes: Vec<i64> = files.iter().filter_map(home).collect();
+    homes.sort_unstable();
+    homes.dedup();
+    homes.into_iter().find_map(|number| {
+        let members: Vec<_> = files.iter().filter(|f| home(f) == Some(number)).collect();
+        let end = number.saturating_add(1).saturating_mul(window);
+        wanted(members.len(), end).then(|| Plan {
+            inputs: members.iter().map(|f| f.name.clone()).collect(),
+            level: level as u8 + 1,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, start: i64, end: i64) -> Candidate {
+        Candidate { name: name.into(), level: 0, range: TimeRange::new(start, end) }
+    }
+
+    #[test]
+    fn a_closed_window_becomes_one_file() {
+        let half = HOUR / 2;
+        let files: Vec<_> =
+            (0..4).map(|i| file(&i.to_string(), i * half, (i + 1) * half - 1)).collect();
+        assert_eq!(next(&files, 2 * HOUR), None);
+        let plan = next(&files, 3 * HOUR).unwrap();
+        assert_eq!(plan.level, 1);
+        assert_eq!(plan.inputs.len(), 4);
+        assert_eq!(next(&[file("merged", 0, 2 * HOUR - 1)], 1000 * HOUR), None);
+    }
+
+    #[test]
+    fn a_crowd_is_merged_before_its_window_closes() {
+        let files: Vec<_> = (0..8).map(|i| file(&i.to_string(), i, i + 1)).collect();
+        assert_eq!(next(&files[..7], 0), None);
+        assert_eq!(next(&files, 0).unwrap().inputs.len(), 8);
+    }
+
+    #[test]
+    fn a_file_across_windows_waits_for_a_wider_one() {
+        let files = [file("a", HOUR, 3 * HOUR), file("b", 3 * HOUR, 4 * HOUR - 1)];
+        assert_eq!(next(&files, 20 * HOUR), None);
+        assert_eq!(next(&files, 27 * HOUR).unwrap().level, 2);
+    }
+
+    #[test]
+    fn everything_means_everything_in_a_month() {
+        let files = [
+            file("a", 0, HOUR),
+            file("b", 30 * HOUR, 31 * HOUR),
+            file("c", 721 * HOUR, 722 * HOUR),
+        ];
+        assert_eq!(everything(&files).unwrap().inputs, ["a", "b"]);
+        assert_eq!(everything(&files[2..]), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! A request taken apart by shard: references instead of labels, only samples that may be stored.
+
+use std::ops::RangeInclusive;
+
+use metricstor_model::{LabelsFault, WriteRequest, WriteSeries};
+
+use super::Shards;
+use crate::batch::{Batch, Definition};
+use crate::committer::Part;
+use crate::known::Place;
+use crate::outcome::{Counts, RefusalReason, WriteOutcome};
+
+/// A part is closed beyond this many samples, and beyond this many bytes of definitions, so that
+/// its log entry stays far below the log's own limit.
+const PART_SAMPLES_MAX: usize = 50_000;
+const PART_DEFINITIONS_SIZE_MAX: usize = 4 << 20;
+
+pub(super) struct Assembly<'a> {
+    request: &'a WriteRequest<'a>,
+    shards: &'a Shards,
+    accepted_times: RangeInclusive<i64>,
+    open: Vec<Batch>,
+    definitions_size: Vec<usize>,
+    parts: Vec<Part>,
+    pub outcome: WriteOutcome,
+}
+
+impl<'a> Assembly<'a> {
+    pub fn new(
+        request: &'a WriteRequest<'a>,
+        shards: &'a Shards,
+        accepted_times: RangeInclusive<i64>,
+    ) -> Self {
+        let open = vec![Batch::default(); shards.shards.len()];
+        let definitions_size = vec![0; open.len()];
+        let outcome = WriteOutcome::default();
+        Self { request, shards, accepted_times, open, definitions_size, parts: vec![], outcome }
+    }
+
+    /// Adds a known series' samples; its definition too while the log may not have it.
+    #[inline]
+    pub fn add(&mut self, place: Place, series: &WriteSeries<'_>) {
+        let shard = &self.shards.shards[usize::from(place.shard)];
+        if shard.needs_definition(place.series) {
+            let labels = shard.index().labels(place.series);
+            self.define(place, labels.iter());
+        }
+        self.add_samples(place, series);
+    }
+
+    /// Adds a new series with its definition.
+    pub fn add_new(&mut self, place: Place, pairs: &[(&str, &str)], series: &WriteSeries<'_>) {
+        self.define(place, pairs.iter().copied());
+        self.add_samples(place, series);
+    }
+
+    /// Counts all samples of a series whose labels cannot be stored.
+    pub fn refuse_labels(&mut self, fault: &LabelsFault, series: &WriteSeries<'_>) {
+        let reason = RefusalReason::InvalidLabels;
+        self.refuse_series(reason, series, || fault.to_string());
+    }
+
+    pub fn refuse_series(
+        &mut self,
+        reason: RefusalReason,
+        series: &WriteSeries<'_>,
+        detail: impl FnOnce() -> String,
+    ) {
+        let samples = series.samples.len() as u64;
+        let histograms = series.histograms.len() as u64;
+        self.outcome.refuse(Counts { samples, histograms }, reason, detail);
+    }
+
+    /// The finished parts, encoded.
+    pub fn finish(mut self) -> (Vec<Part>, WriteOutcome) {
+        for shard in 0..self.open.len() {
+            self.close_part(shard);
+        }
+        (self.parts, self.outcome)
+    }
+
+    fn define<'p>(&mut self, place: Place, pairs: impl Iterator<Item = (&'p str, &'p str)>) {
+        let shard = usize::from(place.shard);
+        let labels: Vec<(String, String)> =
+            pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let size: usize = labels.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+        self.definitions_size[shard] += size;
+        self.open[shard].definitions.push(Definition { series: place.series, labels });
+    }
+
+    #[inline]
+    fn add_samples(&mut self, place: Place, series: &WriteSeries<'_>) {
+        let shard = usize::from(place.shard);
+        for i in series.samples.clone() {
+            let timestamp = self.request.timestamps[i];
+            if !self.accepted_times.contains(&timestamp) {
+                self.refuse_time(timestamp, Counts { samples: 1, histograms: 0 }, series);
+                continue;
+            }
+            let batch = &mut self.open[shard];
+            batch.timestamps.push(timestamp);
+            batch.values.push(self.request.values[i].to_bits());
+        }
+        self.open[shard].end_run(place.series);
+        for sample in &self.request.histograms[series.histograms.clone()] {
+            if !self.accepted_times.contains(&sample.timestamp) {
+                self.refuse_time(sample.timestamp, Counts { samples: 0, histograms: 1 }, series);
+            } else if let Err(error) = sample.histogram.validate() {
+                let one = Counts { samples: 0, histograms: 1 };
+                let reason = RefusalReason::InvalidHistogram;
+                self.outcome.refuse(one, reason, || format!("{}: {error}", describe(series)));
+            } else {
+                let histogram = sample.histogram.clone();
+                self.open[shard].histograms.push((place.series, sample.timestamp, histogram));
+            }
+        }
+        let full = self.open[shard].timestamps.len() >= PART_SAMPLES_MAX
+            || self.definitions_size[shard] >= PART_DEFINITIONS_SIZE_MAX;
+        if full {
+            self.close_part(shard);
+        }
+    }
+
+    #[cold]
+    fn refuse_time(&mut self, timestamp: i64, one: Counts, series: &WriteSeries<'_>) {
+        let oldest = *self.accepted_times.start();
+        let newest = *self.accepted_times.end();
+        if timestamp < oldest {
+            self.outcome.refuse(one, RefusalReason::TooOld, || {
+                let series = describe(series);
+                format!(
+                    "{series} at {timestamp}: older than the retention, which begins at {oldest}"
+                )
+            });
+        } else {
+            self.outcome.refuse(one, RefusalReason::TooFarAhead, || {
+                let series = describe(series);
+                format!("{series} at {timestamp}: further ahead than allowed, until {newest}")
+            });
+        }
+    }
+
+    fn close_part(&mut self, shard: usize) {
+        let batch = std::mem::take(&mut self.open[shard]);
+        self.definitions_size[shard] = 0;
+        if !batch.is_empty() {
+            let guess = 8 * batch.timestamps.len() + 64 * batch.definitions.len() + 64;
+            let mut payload = Vec::with_capacity(guess);
+            batch.encode(&mut payload);
+            self.parts.push(Part { shard: shard as u16, batch, payload });
+        }
+    }
+}
+
+/// A series as messages name it.
+pub(super) fn describe(series: &WriteSeries<'_>) -> String {
+    let mut pairs = Vec::new();
+    match series.labels.canonical(&mut pairs) {
+        Ok(()) => match metricstor_model::Labels::from_pairs(pairs) {
+            Ok(labels) => labels.to_string(),
+            Err(error) => error.to_string(),
+        },
+        Err(fault) => fault.to_string(),
+    }
+}

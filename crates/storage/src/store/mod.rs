@@ -1,0 +1,80 @@
+//! The façade: one node's storage, all shards behind one log.
+
+mod assembly;
+mod maintain;
+mod open;
+mod select;
+mod statistics;
+mod write;
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, RwLock};
+
+pub use open::Recovery;
+pub use select::Selection;
+pub use statistics::Statistics;
+pub(crate) use write::TENANT;
+
+use crate::committer::{Apply, Committer, Part};
+use crate::config::StoreConfig;
+use crate::known::Known;
+use crate::metadata::MetadataStore;
+use crate::metrics::Metrics;
+use crate::outcome::WriteOutcome;
+use crate::shard::Shard;
+
+/// Milliseconds since the epoch, from whatever clock the composition root chose.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// A node's storage. All methods are synchronous and may be called from any thread.
+pub struct Store {
+    inner: Arc<Inner>,
+    worker: maintain::Worker,
+}
+
+/// What the store's own threads share with it.
+struct Inner {
+    config: StoreConfig,
+    clock: Clock,
+    shards: Arc<Shards>,
+    known: RwLock<Known>,
+    committer: Committer,
+    /// Series of all shards, for the limit.
+    series: AtomicUsize,
+    metadata: MetadataStore,
+    metrics: Arc<Metrics>,
+    /// Held as long as the store lives, so that no second process opens the directory.
+    _lock: std::fs::File,
+}
+
+/// All shards; what the commit thread applies to.
+struct Shards {
+    shards: Vec<Arc<Shard>>,
+    clock: Clock,
+}
+
+impl Apply for Shards {
+    fn apply(&self, part: &Part, log_index: u64, outcome: &mut WriteOutcome) {
+        let now = (self.clock)();
+        self.shards[usize::from(part.shard)].apply(&part.batch, log_index, now, outcome);
+    }
+}
+
+impl Store {
+    /// What the store counts about itself.
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// What senders said about metrics.
+    pub fn metadata(&self) -> &MetadataStore {
+        &self.inner.metadata
+    }
+
+    /// Commits what was accepted, stops the background work and closes the files. Samples stay in
+    /// the log; the next start replays them.
+    pub fn close(&self) {
+        self.worker.stop();
+        self.inner.committer.close();
+    }
+}

@@ -1,0 +1,144 @@
+//! The walk of a selection: index → references per shard → samples on demand.
+
+use std::sync::Arc;
+
+use metricstor_model::{Labels, Matcher, Samples, SelectError, SeriesSet, TimeRange};
+
+use super::{Inner, Store};
+use crate::shard::Shard;
+
+/// The series that matched, read when asked for.
+pub struct Selection {
+    parts: Vec<Matched>,
+    len: usize,
+}
+
+/// The matching series of one shard.
+struct Matched {
+    shard: Arc<Shard>,
+    series: Vec<u32>,
+    /// Position of the first one in the whole selection.
+    start: usize,
+}
+
+impl Store {
+    /// The series that satisfy all matchers; those without a sample in the range of a read give none.
+    pub fn select(&self, matchers: &[Matcher]) -> Result<Arc<Selection>, SelectError> {
+        Ok(Arc::new(self.inner.select(matchers)))
+    }
+
+    /// The labels of the series that satisfy all matchers of any of the `sets` and may have samples
+    /// inside `range`: sorted, each once, at most `limit`; the flag says whether some were left off.
+    pub fn series(
+        &self,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<(Vec<Labels>, bool), SelectError> {
+        let mut labels = Vec::new();
+        for (shard, series) in self.inner.matching(sets, range) {
+            let index = shard.index();
+            labels.extend(series.into_iter().map(|series| index.labels(series)));
+        }
+        labels.sort_unstable();
+        let cut = labels.len() > limit;
+        labels.truncate(limit);
+        Ok((labels, cut))
+    }
+
+    /// All label names, or those of the matching series: sorted.
+    pub fn label_names(
+        &self,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<Vec<String>, SelectError> {
+        let mut names = Vec::new();
+        if sets.is_empty() {
+            for shard in &self.inner.shards.shards {
+                names.extend(shard.index().label_names(None));
+            }
+        } else {
+            for (shard, series) in self.inner.matching(sets, range) {
+                names.extend(shard.index().label_names(Some(&series)));
+            }
+        }
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// All values of a label, or those of the matching series: sorted.
+    pub fn label_values(
+        &self,
+        name: &str,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<Vec<String>, SelectError> {
+        let mut values = Vec::new();
+        if sets.is_empty() {
+            for shard in &self.inner.shards.shards {
+                values.extend(shard.index().label_values(name, None));
+            }
+        } else {
+            for (shard, series) in self.inner.matching(sets, range) {
+                values.extend(shard.index().label_values(name, Some(&series)));
+            }
+        }
+        values.sort_unstable();
+        values.dedup();
+        Ok(values)
+    }
+}
+
+impl Inner {
+    fn select(&self, matchers: &[Matcher]) -> Selection {
+        let mut parts = Vec::new();
+        let mut len = 0;
+        for shard in &self.shards.shards {
+            let series = shard.index().select(matchers);
+            let start = len;
+            len += series.len();
+            parts.push(Matched { shard: shard.clone(), series, start });
+        }
+        Selection { parts, len }
+    }
+
+    /// Per shard, the series that satisfy any of the sets and may have samples inside `range`.
+    fn matching(&self, sets: &[Vec<Matcher>], range: TimeRange) -> Vec<(Arc<Shard>, Vec<u32>)> {
+        let mut all = Vec::new();
+        for shard in &self.shards.shards {
+            let mut series: Vec<u32> = Vec::new();
+            for matchers in sets {
+                series.extend(shard.index().select(matchers));
+            }
+            series.sort_unstable();
+            series.dedup();
+            series.retain(|series| shard.may_hold(*series, range));
+            all.push((shard.clone(), series));
+        }
+        all
+    }
+}
+
+impl Selection {
+    fn at(&self, i: usize) -> (&Shard, u32) {
+        let part = &self.parts[self.parts.partition_point(|p| p.start <= i) - 1];
+        (&part.shard, part.series[i - part.start])
+    }
+}
+
+impl SeriesSet for Selection {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn labels(&self, i: usize) -> Labels {
+        let (shard, series) = self.at(i);
+        shard.index().labels(series)
+    }
+
+    fn read(&self, i: usize, range: TimeRange, out: &mut Samples) -> Result<(), SelectError> {
+        let (shard, series) = self.at(i);
+        shard.read(series, range, out)
+    }
+}

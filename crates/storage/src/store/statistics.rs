@@ -1,0 +1,52 @@
+//! What the store holds, for operators and for the limits of others.
+
+use metricstor_model::TimeRange;
+
+use super::Store;
+use crate::shard::Usage;
+
+/// Sums over all shards at about one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Statistics {
+    pub series: usize,
+    /// Series with samples in memory.
+    pub active_series: usize,
+    pub head_samples: u64,
+    pub head_bytes: usize,
+    pub index_bytes: usize,
+    pub chunk_files: usize,
+    pub chunk_file_bytes: u64,
+    pub chunk_file_samples: u64,
+    /// First and last sample; `None` for an empty store.
+    pub range: Option<TimeRange>,
+    /// Bytes of requests that wait for the disk.
+    pub commit_queue_bytes: usize,
+}
+
+impl Store {
+    pub fn statistics(&self) -> Statistics {
+        let commit_queue_bytes = self.inner.committer.waiting_bytes();
+        let mut sum = Statistics { commit_queue_bytes, ..Default::default() };
+        for shard in &self.inner.shards.shards {
+            sum.add(shard.usage());
+        }
+        sum
+    }
+}
+
+impl Statistics {
+    fn add(&mut self, usage: Usage) {
+        self.series += usage.series;
+        self.active_series += usage.active_series;
+        self.head_samples += usage.head_samples;
+        self.head_bytes += usage.head_bytes;
+        self.index_bytes += usage.index_bytes;
+        self.chunk_files += usage.files;
+        self.chunk_file_bytes += usage.file_bytes;
+        self.chunk_file_samples += usage.file_samples;
+        self.range = match (self.range, usage.range) {
+            (Some(a), Some(b)) => Some(TimeRange::new(a.start.min(b.start), a.end.max(b.end))),
+            (a, b) => a.or(b),
+        };
+    }
+}
