@@ -185,3 +185,131 @@ pub enum Cardinality {
     /// set operators
     ManyToMany,
 }
+
+impl Span {
+    /// From the start of `self` to the end of `other`.
+    pub fn to(self, other: Span) -> Span {
+        Span { start: self.start, end: other.end }
+    }
+}
+
+impl Expr {
+    pub fn value_type(&self) -> ValueType {
+        match &self.kind {
+            ExprKind::Number(_) | ExprKind::Duration(_) => ValueType::Scalar,
+            ExprKind::String(_) | ExprKind::Bytes(_) => ValueType::String,
+            ExprKind::Paren(inner) | ExprKind::Negate(inner) | ExprKind::Plus(inner) => {
+                inner.value_type()
+            }
+            ExprKind::Binary(binary) => {
+                let scalar = |side: &Expr| side.value_type() == ValueType::Scalar;
+                if scalar(&binary.lhs) && scalar(&binary.rhs) {
+                    ValueType::Scalar
+                } else {
+                    ValueType::InstantVector
+                }
+            }
+            ExprKind::Call(call) => call.function.returns,
+            ExprKind::Aggregate(_) | ExprKind::Vector(_) => ValueType::InstantVector,
+            ExprKind::Matrix(_) | ExprKind::Subquery(_) => ValueType::RangeVector,
+        }
+    }
+}
+
+impl ValueType {
+    /// As documentation and errors for people call it.
+    pub fn documented(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::String => "string",
+            Self::InstantVector => "instant vector",
+            Self::RangeVector => "range vector",
+        }
+    }
+
+    /// As the HTTP API calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::String => "string",
+            Self::InstantVector => "vector",
+            Self::RangeVector => "matrix",
+        }
+    }
+}
+
+impl AggregateOp {
+    const NAMES: [(&'static str, Self); 14] = [
+        ("avg", Self::Avg),
+        ("bottomk", Self::Bottomk),
+        ("count", Self::Count),
+        ("count_values", Self::CountValues),
+        ("group", Self::Group),
+        ("limit_ratio", Self::LimitRatio),
+        ("limitk", Self::Limitk),
+        ("max", Self::Max),
+        ("min", Self::Min),
+        ("quantile", Self::Quantile),
+        ("stddev", Self::Stddev),
+        ("stdvar", Self::Stdvar),
+        ("sum", Self::Sum),
+        ("topk", Self::Topk),
+    ];
+
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, op)| *op)
+    }
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, op)| *op == self).map_or("", |(name, _)| name)
+    }
+
+    /// The type of the parameter before the vector, for those that take one.
+    pub fn param(self) -> Option<ValueType> {
+        match self {
+            Self::CountValues => Some(ValueType::String),
+            Self::Topk | Self::Bottomk | Self::Quantile | Self::Limitk | Self::LimitRatio => {
+                Some(ValueType::Scalar)
+            }
+            _ => None,
+        }
+    }
+
+    pub fn is_experimental(self) -> bool {
+        matches!(self, Self::Limitk | Self::LimitRatio)
+    }
+}
+
+impl BinaryOp {
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Sub => "-",
+            Self::Mul => "*",
+            Self::Div => "/",
+            Self::Mod => "%",
+            Self::Pow => "^",
+            Self::Atan2 => "atan2",
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+            Self::TrimUpper => "</",
+            Self::TrimLower => ">/",
+            Self::And => "and",
+            Self::Or => "or",
+            Self::Unless => "unless",
+        }
+    }
+
+    pub fn is_set_operator(self) -> bool {
+        matches!(self, Self::And | Self::Or | Self::Unless)
+    }
+
+    pub fn is_comparison(self) -> bool {
+        use BinaryOp::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+        matches!(self, Equal | NotEqual | Less | LessOrEqual | Greater | GreaterOrEqual)
+    }
+}

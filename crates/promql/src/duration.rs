@@ -66,7 +66,7 @@ pub struct DurationError {
 }
 
 /// The longest duration, in seconds: Prometheus counts nanoseconds in 64 bits.
-pub const DURATION_MAX_SECONDS: f64 = 9_223_372_036.854_775_807;
+pub const DURATION_MAX_SECONDS: f64 = i64::MAX as f64 / 1e9;
 
 impl DurationExpr {
     /// Milliseconds of a range or a step, which must be positive.
@@ -121,6 +121,19 @@ impl DurationNode {
 }
 
 impl DurationOp {
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Sub => "-",
+            Self::Mul => "*",
+            Self::Div => "/",
+            Self::Mod => "%",
+            Self::Pow => "^",
+            Self::MinOf => "min_of",
+            Self::MaxOf => "max_of",
+        }
+    }
+
     fn apply(self, lhs: f64, rhs: f64) -> f64 {
         // f64::min and max drop NaN; here NaN must survive, to be refused.
         let nan = lhs.is_nan() || rhs.is_nan();

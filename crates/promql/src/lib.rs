@@ -3,12 +3,14 @@
 //! Floor 0 (pure): the engine reads series through [`Source`] and knows neither clock nor disk.
 
 mod answer;
-mod ast;
+pub mod ast;
 mod duration;
 mod engine;
 mod error;
 mod functions;
+mod histogram;
 mod interrupt;
+mod print;
 mod source;
 mod syntax;
 
@@ -17,5 +19,6 @@ pub use ast::Expr;
 pub use engine::{Engine, EngineOptions, QueryOptions, QueryTime};
 pub use error::QueryError;
 pub use interrupt::Interrupt;
+pub use print::{Description, describe, pretty};
 pub use source::{Hints, Source};
-pub use syntax::{ParseError, parse};
+pub use syntax::{ParseError, ParseOptions, Place, parse, parse_with};

@@ -1,26 +1,120 @@
-//! Query text → the project's syntax tree.
+//! Query text → the project's syntax tree, or an error as Prometheus words it, with its place.
+//!
+//! Bounds on length, depth and chains of operators come before everything that recurses, so that
+//! no text exhausts the stack, here or in whatever walks the tree later.
 
-mod convert;
+mod call;
+mod check;
+mod cursor;
+mod duration;
+mod expression;
+mod lexer;
+mod literal;
+mod modifier;
+mod operators;
+mod selector;
+mod suffix;
+#[cfg(test)]
+mod tests;
+mod token;
 
 use crate::ast::{Expr, Span};
+use cursor::{Cursor, Fault};
+
+/// The deepest tree, in nodes from the root to a leaf.
+pub const DEPTH_MAX: usize = 500;
+/// The longest chain of operators and operands without parentheses.
+const CHAIN_MAX: usize = 2000;
+
+const TOO_DEEP: &str = "query is nested more than 500 levels deep";
+const TOO_LONG: &str = "more than 2000 operators and operands in one chain";
+
+/// What a query may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParseOptions {
+    /// The longest query in bytes.
+    pub length_max: usize,
+    /// Whether what Prometheus calls experimental is part of the language.
+    pub experimental: bool,
+}
+
+impl Default for ParseOptions {
+    fn default() -> Self {
+        Self { length_max: 64 << 10, experimental: true }
+    }
+}
 
 /// Why a text is not a query; displayed as Prometheus does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{line}:{column}: parse error: {message}")]
+#[error("{place}: parse error: {message}")]
 pub struct ParseError {
+    /// Bytes of the text.
     pub span: Span,
-    /// Counted from 1; columns in bytes.
+    pub place: Place,
+    pub message: String,
+}
+
+/// Line and column of a byte, both counted from 1, columns in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
     pub line: usize,
     pub column: usize,
-    pub message: String,
+}
+
+impl Place {
+    /// The place of a byte offset in a text; line 0 in an empty text.
+    pub fn of(text: &str, offset: usize) -> Self {
+        if text.is_empty() {
+            return Self { line: 0, column: 0 };
+        }
+        let before = &text.as_bytes()[..offset.min(text.len())];
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        Self { line, column: before.len() - line_start + 1 }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            0 => f.write_str("unknown position"),
+            _ => write!(f, "{}:{}", self.line, self.column),
+        }
+    }
 }
 
 /// Parses and type-checks a query.
 pub fn parse(text: &str) -> Result<Expr, ParseError> {
-    convert::parse(text).map_err(|message| ParseError {
-        span: Span::default(),
-        line: 1,
-        column: 1,
-        message,
+    parse_with(text, ParseOptions::default())
+}
+
+/// As [`parse`], within the given options.
+pub fn parse_with(text: &str, options: ParseOptions) -> Result<Expr, ParseError> {
+    expression(text, options).map_err(|fault| ParseError {
+        span: fault.span,
+        place: Place::of(text, fault.span.start),
+        message: fault.message,
     })
+}
+
+fn expression(text: &str, options: ParseOptions) -> Result<Expr, Fault> {
+    let cursor = bounded(text, options)?;
+    if cursor.is_at_end() {
+        return Err(Fault::new(Span::default(), "no expression found in input"));
+    }
+    let mut expr = expression::Parser::new(cursor).expression()?;
+    check::Check { text, experimental: options.experimental }.expr(&mut expr)?;
+    Ok(expr)
+}
+
+fn bounded(text: &str, options: ParseOptions) -> Result<Cursor<'_>, Fault> {
+    if text.len() > options.length_max {
+        let message = format!(
+            "query is {} bytes long, more than the {} allowed",
+            text.len(),
+            options.length_max
+        );
+        return Err(Fault::new(Span::default(), message));
+    }
+    Ok(Cursor::new(text, lexer::tokens(text)))
 }
