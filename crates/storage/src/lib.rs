@@ -23,6 +23,7 @@ pub mod wal;
 pub use committer::Done;
 pub use config::{LabelLimits, StoreConfig};
 pub use error::StorageError;
+pub use index::Cardinality;
 pub use metadata::{Description, MetadataStore};
 pub use metrics::{Count, Latency, Metrics};
 pub use outcome::{Counts, Refusal, RefusalReason, WriteError, WriteOutcome};

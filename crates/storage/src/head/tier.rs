@@ -158,10 +158,6 @@ impl Frozen {
         self.tier.range()
     }
 
-    pub fn samples(&self) -> u64 {
-        self.tier.samples
-    }
-
     pub fn size(&self) -> usize {
         self.chains.capacity() * size_of::<Chain>() + self.tier.size()
     }

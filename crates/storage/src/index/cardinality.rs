@@ -6,9 +6,9 @@ use metricstor_model::METRIC_NAME;
 
 use super::Index;
 
-/// Counts to be added up over shards.
+/// Series and values by metric, label name and label pair, all shards together.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Cardinality {
+pub struct Cardinality {
     pub series_by_metric: HashMap<String, u64>,
     /// Distinct values; added up over shards this is an upper bound.
     pub values_by_name: HashMap<String, u64>,
@@ -20,7 +20,7 @@ pub(crate) struct Cardinality {
 
 impl Index {
     /// Adds this shard's counts.
-    pub fn count_into(&self, sum: &mut Cardinality) {
+    pub(crate) fn count_into(&self, sum: &mut Cardinality) {
         for pair in 0..self.pairs.count() {
             let series = self.postings.get(pair as usize).map_or(0, |postings| postings.len());
             if series == 0 {

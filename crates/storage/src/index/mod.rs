@@ -13,7 +13,7 @@ use hashbrown::HashTable;
 use metricstor_model::{Labels, METRIC_NAME, SeriesId};
 use roaring::RoaringBitmap;
 
-pub(crate) use cardinality::Cardinality;
+pub use cardinality::Cardinality;
 use pairs::Pairs;
 use postings::Postings;
 

@@ -66,16 +66,6 @@ impl Postings {
         }
     }
 
-    /// Removes from `set` what is here.
-    pub fn subtract_from(&self, set: &mut RoaringBitmap) {
-        match self {
-            Self::Few(few) => few.iter().for_each(|series| {
-                set.remove(*series);
-            }),
-            Self::Many(many) => *set -= &**many,
-        }
-    }
-
     pub fn len(&self) -> u64 {
         match self {
             Self::Few(few) => few.len() as u64,

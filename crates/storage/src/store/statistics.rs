@@ -1,8 +1,11 @@
 //! What the store holds, for operators and for the limits of others.
 
+use std::sync::PoisonError;
+
 use metricstor_model::TimeRange;
 
 use super::Store;
+use crate::index::Cardinality;
 use crate::shard::Usage;
 
 /// Sums over all shards at about one moment.
@@ -19,6 +22,8 @@ pub struct Statistics {
     pub chunk_file_samples: u64,
     /// First and last sample; `None` for an empty store.
     pub range: Option<TimeRange>,
+    /// Bytes that recognise known series by their encoding.
+    pub known_bytes: usize,
     /// Bytes of requests that wait for the disk.
     pub commit_queue_bytes: usize,
 }
@@ -26,10 +31,18 @@ pub struct Statistics {
 impl Store {
     pub fn statistics(&self) -> Statistics {
         let commit_queue_bytes = self.inner.committer.waiting_bytes();
-        let mut sum = Statistics { commit_queue_bytes, ..Default::default() };
+        let known_bytes = self.inner.known.read().unwrap_or_else(PoisonError::into_inner).size();
+        let mut sum = Statistics { commit_queue_bytes, known_bytes, ..Default::default() };
         for shard in &self.inner.shards.shards {
             sum.add(shard.usage());
         }
+        sum
+    }
+
+    /// Walks the whole index: for people, not for every minute.
+    pub fn cardinality(&self) -> Cardinality {
+        let mut sum = Cardinality::default();
+        self.inner.shards.shards.iter().for_each(|shard| shard.index().count_into(&mut sum));
         sum
     }
 }
