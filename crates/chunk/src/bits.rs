@@ -1,6 +1,15 @@
 //! Bit packing: values of one width, least significant bit first, without gaps.
+//!
+//! A whole block of narrow values is spread over four lanes, so that unpacking it is vector code:
+//! value `4·i + lane` starts at bit `i·width` of its lane, and the lanes' 32-bit words alternate.
 
 use crate::DecodeError;
+
+/// Values in a block that is packed in lanes.
+pub const BLOCK: usize = 128;
+const LANES: usize = 4;
+/// Wider values are packed in sequence.
+const LANE_WIDTH_MAX: u32 = 32;
 
 /// The bytes that `count` values of `width` bits take.
 pub fn packed_size(count: usize, width: u32) -> usize {
@@ -9,9 +18,31 @@ pub fn packed_size(count: usize, width: u32) -> usize {
 
 /// Appends the low `width` (0..=64) bits of each value.
 pub fn pack(values: &[u64], width: u32, out: &mut Vec<u8>) {
-    if width == 0 {
-        return;
+    match values.try_into() {
+        _ if width == 0 => {}
+        Ok(block) if width <= LANE_WIDTH_MAX => pack_lanes(block, width, out),
+        _ => pack_sequence(values, width, out),
     }
+}
+
+fn pack_lanes(values: &[u64; BLOCK], width: u32, out: &mut Vec<u8>) {
+    // One row more than any width needs: the last row's carry is zero and goes there.
+    let mut rows = [[0u64; LANES]; LANE_WIDTH_MAX as usize + 1];
+    for (i, values) in values.as_chunks::<LANES>().0.iter().enumerate() {
+        let bit = i * width as usize;
+        let (row, shift) = (bit / 32, bit % 32);
+        for (lane, value) in values.iter().enumerate() {
+            let shifted = (value & low_bits(width)) << shift;
+            rows[row][lane] |= shifted & u32::MAX as u64;
+            rows[row + 1][lane] |= shifted >> 32;
+        }
+    }
+    for word in rows[..width as usize].as_flattened() {
+        out.extend_from_slice(&(*word as u32).to_le_bytes());
+    }
+}
+
+fn pack_sequence(values: &[u64], width: u32, out: &mut Vec<u8>) {
     let mask = low_bits(width);
     let (mut word, mut used) = (0u64, 0u32);
     for &value in values {
@@ -33,14 +64,34 @@ pub fn unpack(bytes: &[u8], width: u32, out: &mut [u64]) -> Result<(), DecodeErr
     if bytes.len() < packed_size(out.len(), width) {
         return Err(DecodeError::Truncated);
     }
-    if width == 0 {
-        out.fill(0);
-    } else if width <= 57 {
-        unpack_narrow(bytes, width, out);
-    } else {
-        unpack_wide(bytes, width, out);
+    match <&mut [u64; BLOCK]>::try_from(&mut *out) {
+        _ if width == 0 => out.fill(0),
+        Ok(block) if width <= LANE_WIDTH_MAX => unpack_lanes(bytes, width, block),
+        _ if width <= 57 => unpack_narrow(bytes, width, out),
+        _ => unpack_wide(bytes, width, out),
     }
     Ok(())
+}
+
+fn unpack_lanes(bytes: &[u8], width: u32, out: &mut [u64; BLOCK]) {
+    let mask = low_bits(width);
+    let width = width as usize;
+    let rows = &bytes.as_chunks::<16>().0[..width];
+    for (i, values) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        let bit = i * width;
+        let (row, shift) = (bit / 32, bit % 32);
+        // The last row has no next, and no bits that reach beyond it.
+        let (low, high) = (words(&rows[row]), words(&rows[(row + 1).min(width - 1)]));
+        for (lane, value) in values.iter_mut().enumerate() {
+            *value = (low[lane] as u64 | (high[lane] as u64) << 32) >> shift & mask;
+        }
+    }
+}
+
+fn words(row: &[u8; 16]) -> [u32; LANES] {
+    std::array::from_fn(|lane| {
+        u32::from_le_bytes([row[4 * lane], row[4 * lane + 1], row[4 * lane + 2], row[4 * lane + 3]])
+    })
 }
 
 /// A value of at most 57 bits lies within eight bytes wherever it starts.
@@ -91,7 +142,10 @@ mod tests {
     proptest! {
         #[test]
         fn every_width_round_trips(
-            values in prop::collection::vec(any::<u64>(), 0..200),
+            values in prop_oneof![
+                prop::collection::vec(any::<u64>(), 0..200),
+                prop::collection::vec(any::<u64>(), BLOCK),
+            ],
             width in 0u32..=64,
             padding in 0usize..20,
         ) {

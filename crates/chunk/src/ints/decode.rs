@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::{BLOCK, Order, PATCHED, Start};
+use super::{Order, PATCHED, Start};
 use crate::DecodeError;
-use crate::bits::{packed_size, unpack};
+use crate::bits::{BLOCK, packed_size, unpack};
 use crate::varint::Input;
 
 /// Decodes the integers at `range` of a column of `count`, handing them to `sink` in order, at

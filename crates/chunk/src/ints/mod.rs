@@ -1,7 +1,7 @@
 //! Integer columns: patched frame-of-reference bit packing in blocks of 128.
 //!
 //! A column is stored as it is, as differences or as differences of differences, whichever is
-//! smallest. Every block states where it starts, so that any range of indexes decodes on its own.
+//! smallest. A block's description takes 3 to 8 bytes. Every block states where it starts, so that any range of indexes decodes on its own.
 //! All arithmetic wraps: any 64-bit pattern is a valid integer, and encoding loses nothing.
 
 mod decode;
@@ -13,10 +13,7 @@ pub use decode::decode;
 pub use encode::encode;
 
 use crate::DecodeError;
-
-/// Samples in a block: large enough that a block's description (3 to 8 bytes) hardly counts, small
-/// enough that a query for a few samples decodes little.
-pub const BLOCK: usize = 128;
+use crate::bits::BLOCK;
 
 /// How many times the column was differenced before packing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

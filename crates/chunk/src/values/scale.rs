@@ -117,8 +117,14 @@ impl Scale {
 
     /// The integer that stands for `value`, if this scale has one.
     pub fn integer(self, value: f64) -> Option<i64> {
-        let scaled = self.apply(&[value]);
-        scaled.exceptions.is_empty().then_some(scaled.ints[0])
+        let (integer, back) = match self {
+            Self::Integer => whole(value),
+            Self::Divide(e) => divided(value, POWERS[e as usize]),
+            Self::Multiply(e) => multiplied(value, POWERS[e as usize], INVERSES[e as usize]),
+            Self::DivideTwice(e) => divided_twice(value, POWERS[e as usize]),
+            Self::Bits => return Some(ordered(value.to_bits())),
+        };
+        same(back, value).then_some(integer)
     }
 
     /// The kind that expresses most of the sample, with the fewest digits.
@@ -157,35 +163,32 @@ impl Scale {
 
     fn apply(self, values: &[f64]) -> Scaled {
         let mut scaled =
-            Scaled { scale: self, ints: Vec::with_capacity(values.len()), exceptions: Vec::new() };
+            Scaled { scale: self, ints: vec![0; values.len()], exceptions: Vec::new() };
         match self {
-            Self::Integer => scaled.fit(values, |v| {
-                let integer = v as i64;
-                // 2^63 saturates; its neighbours in i64 are no doubles.
-                (integer, if integer == i64::MAX { f64::NAN } else { integer as f64 })
-            }),
+            Self::Integer => {
+                // Nearly all integers are small, and then this is vector code.
+                scaled.fit(values, |v| divided(v, 1.0));
+                if !scaled.exceptions.is_empty() {
+                    scaled.exceptions.clear();
+                    scaled.fit(values, whole);
+                }
+            }
             Self::Divide(e) => {
                 let power = POWERS[e as usize];
-                scaled.fit(values, |v| {
-                    let (integer, rounded) = nearest(v * power);
-                    (integer, rounded / power)
-                });
+                scaled.fit(values, |v| divided(v, power));
             }
             Self::Multiply(e) => {
                 let (power, inverse) = (POWERS[e as usize], INVERSES[e as usize]);
-                scaled.fit(values, |v| {
-                    let (integer, rounded) = nearest(v * power);
-                    (integer, rounded * inverse)
-                });
+                scaled.fit(values, |v| multiplied(v, power, inverse));
             }
             Self::DivideTwice(e) => {
                 let power = POWERS[e as usize];
-                scaled.fit(values, |v| {
-                    let (integer, rounded) = nearest(v * power * power);
-                    (integer, rounded / power / power)
-                });
+                scaled.fit(values, |v| divided_twice(v, power));
             }
-            Self::Bits => scaled.ints.extend(values.iter().map(|v| ordered(v.to_bits()))),
+            Self::Bits => {
+                let ints = scaled.ints.iter_mut().zip(values);
+                ints.for_each(|(integer, value)| *integer = ordered(value.to_bits()));
+            }
         }
         scaled
     }
@@ -231,21 +234,54 @@ impl Scale {
 impl Scaled {
     /// Scales all values by `fit`, which returns the integer and the value it stands for.
     fn fit(&mut self, values: &[f64], fit: impl Fn(f64) -> (i64, f64)) {
-        for (block, start) in values.chunks(64).zip((0..).step_by(64)) {
-            let mut misfits = 0u64;
-            self.ints.extend(block.iter().enumerate().map(|(i, &value)| {
-                let (integer, back) = fit(value);
-                // Out of reach is NaN, which must not pass for a NaN among the values.
-                let fits = back.to_bits() == value.to_bits() && !back.is_nan();
-                misfits |= (!fits as u64) << i;
-                integer
-            }));
-            while misfits != 0 {
-                self.exceptions.push(start + misfits.trailing_zeros() as usize);
-                misfits &= misfits - 1;
+        const BLOCK: usize = 64;
+        let blocks =
+            values.chunks(BLOCK).zip(self.ints.chunks_mut(BLOCK)).zip((0..).step_by(BLOCK));
+        for ((values, ints), first) in blocks {
+            let mut all_fit = true;
+            for (&value, integer) in values.iter().zip(ints) {
+                let (nearest, back) = fit(value);
+                *integer = nearest;
+                all_fit &= same(back, value);
+            }
+            if !all_fit {
+                let misfit =
+                    |(i, &value): (usize, &f64)| (!same(fit(value).1, value)).then_some(first + i);
+                self.exceptions.extend(values.iter().enumerate().filter_map(misfit));
             }
         }
     }
+}
+
+/// The same bits, and not the NaN that says "out of reach".
+#[inline]
+fn same(back: f64, value: f64) -> bool {
+    (back.to_bits() == value.to_bits()) & !back.is_nan()
+}
+
+#[inline]
+fn whole(value: f64) -> (i64, f64) {
+    let integer = value as i64;
+    // 2^63 saturates; its neighbours in i64 are no doubles.
+    (integer, if integer == i64::MAX { f64::NAN } else { integer as f64 })
+}
+
+#[inline]
+fn divided(value: f64, power: f64) -> (i64, f64) {
+    let (integer, rounded) = nearest(value * power);
+    (integer, rounded / power)
+}
+
+#[inline]
+fn multiplied(value: f64, power: f64, inverse: f64) -> (i64, f64) {
+    let (integer, rounded) = nearest(value * power);
+    (integer, rounded * inverse)
+}
+
+#[inline]
+fn divided_twice(value: f64, power: f64) -> (i64, f64) {
+    let (integer, rounded) = nearest(value * power * power);
+    (integer, rounded / power / power)
 }
 
 /// The fewest digits with which `kind` expresses the value.
