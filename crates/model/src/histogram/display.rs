@@ -8,7 +8,7 @@ use super::{Bucket, FloatHistogram};
 impl fmt::Display for FloatHistogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{{count:{}, sum:{}", Short(self.count), Short(self.sum))?;
-        let zero = Some(self.zero_bucket());
+        let zero = (!self.uses_custom_buckets()).then(|| self.zero_bucket());
         let buckets = self
             .negative_buckets_outwards()
             .rev()
