@@ -6,7 +6,7 @@ use super::group::{Group, Position};
 use super::log::Log;
 use super::record::{HEADER, Header, Kind};
 use super::segment::Segment;
-use super::{Entry, EntryId, MAX_BATCH, MAX_PAYLOAD};
+use super::{Entry, EntryId, MAX_BATCH, MAX_PAYLOAD, RESERVE};
 
 /// Bytes gathered before they are written.
 const GATHER: usize = 1 << 20;
@@ -21,7 +21,7 @@ impl Log {
     pub fn append(&mut self, entries: &[Entry<'_>]) -> Result<(), LogError> {
         self.check_usable()?;
         let bytes = self.check(entries)?;
-        self.make_room(bytes)?;
+        self.make_room(bytes, RESERVE.min(self.folder.segment_bytes / 16))?;
         let written = self.write(entries);
         self.settle(written)?;
         self.learn(entries);

@@ -156,6 +156,7 @@ impl Group {
                 }
                 self.purge(id);
             }
+            Kind::Grown => return Err("the file is cut off: it was longer"),
             Kind::Retained | Kind::Mark | Kind::Seal => return Err("a record out of place"),
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! The log's state and its small writes: votes, truncations, purges. Entries are written in `append`,
-//! read in `read`; `recover` rebuilds all of it.
+//! The log's state and what is said of groups: votes, truncations, purges. Entries are appended in
+//! `append`, written in `write`, read in `read`; `recover` rebuilds all of it.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use super::folder::Folder;
 use super::group::{Group, Position};
 use super::record::{HEADER, Header, Kind};
 use super::recover::TornTail;
-use super::segment::{START, Segment, SegmentHeader};
+use super::segment::Segment;
 use super::{EntryId, Vote};
 
 /// One segmented log for all groups of a node.
@@ -28,6 +28,8 @@ pub struct Log {
     pub(super) durable: u32,
     pub(super) generation: u64,
     pub(super) poisoned: bool,
+    /// What lies behind the end may be a valid record on the disk, left by a write that failed.
+    pub(super) debris: bool,
     /// What is about to be written; kept for its memory.
     pub(super) buffer: Vec<u8>,
     /// Batches so far, for [`Group::staged`].
@@ -95,16 +97,21 @@ impl Log {
     /// Makes all writes so far durable. After an error every later write is refused.
     pub fn sync(&mut self) -> Result<(), LogError> {
         self.check_usable()?;
-        let (end, durable) = (self.active().end, self.durable);
-        if durable == end {
+        if self.is_synced() {
             return Ok(());
         }
-        if let Err(error) = self.active().file.sync_data() {
-            self.poisoned = true;
-            return Err(LogError::fatal("sync", &self.active().path, error));
-        }
-        self.durable = end;
+        self.sync_active()?;
         self.mark(Kind::Mark);
+        Ok(())
+    }
+
+    /// Writes a record without payload and applies it.
+    fn write_bare(&mut self, record: Header) -> Result<(), LogError> {
+        self.check_usable()?;
+        self.make_room(HEADER, 0)?;
+        let at = self.put(record)?;
+        let applied = self.groups.entry(record.group).or_default().apply(&record, at);
+        applied.expect("the record was checked against the group's state");
         Ok(())
     }
 
@@ -179,129 +186,10 @@ impl Log {
         self.segments.get(seq.checked_sub(oldest)? as usize)
     }
 
-    /// Passes a result on; a disk error stops the log.
-    pub(super) fn fatal<T>(&mut self, result: Result<T, LogError>) -> Result<T, LogError> {
-        self.poisoned |= matches!(result, Err(LogError::Io { .. }));
-        result
-    }
-
-    /// Makes room for `bytes` more in the last segment, and for a mark after them.
-    pub(super) fn make_room(&mut self, bytes: u32) -> Result<(), LogError> {
-        let active = self.active();
-        let used = active.end > active.header.state_end;
-        if used && active.end + bytes + HEADER > self.folder.segment_bytes {
-            self.rotate()?;
-        }
-        let active = self.active_mut();
-        let needed = active.end + bytes + HEADER;
-        let mut size = active.allocated;
-        while size < needed {
-            size *= 2;
-        }
-        if size > active.allocated {
-            let grown = active.file.allocate(size.into()).map_err(active.io("extend"));
-            if grown.is_ok() {
-                active.allocated = size;
-            }
-            return self.fatal(grown);
-        }
-        Ok(())
-    }
-
-    /// Goes on in a new segment. The old one is durable before the new one exists.
-    fn rotate(&mut self) -> Result<(), LogError> {
-        self.sync()?;
-        let (seq, end) = (self.active().header.seq, self.active().end);
-        self.generation += 1;
-        let created = create_segment(
-            &mut self.folder,
-            &self.groups,
-            SegmentHeader {
-                identity: self.identity,
-                seq: seq + 1,
-                generation: self.generation,
-                previous_end: end,
-                state_end: 0,
-                allocated: 0,
-            },
-        );
-        let created = self.fatal(created)?;
-        self.mark(Kind::Seal);
-        self.durable = created.end;
-        self.segments.push_back(created);
-        Ok(())
-    }
-
-    /// Notes after the last record that all before is durable. It is not synced itself, and the next
-    /// append overwrites it: it serves to tell damage from a write that was never acknowledged.
-    pub(super) fn mark(&mut self, kind: Kind) {
-        let (durable, generation) = (self.durable, self.generation);
-        let mark = Header { durable, generation, ..Header::bare(kind, 0, 0, 0) };
-        let active = self.active();
-        if active.allocated - active.end < HEADER {
-            return;
-        }
-        let written = active.file.write_all_at(&mark.encode(active.seed), active.end.into());
-        if let Err(error) = self.fatal(written.map_err(active.io("write"))) {
-            // What is durable stays so: this call succeeds, and a disk error stops the next one.
-            tracing::error!(%error, "cannot mark the end of the log");
-        }
-    }
-
-    /// Writes a record without payload and applies it.
-    fn write_bare(&mut self, record: Header) -> Result<(), LogError> {
-        self.check_usable()?;
-        self.make_room(HEADER)?;
-        let record = Header { durable: self.durable, generation: self.generation, ..record };
-        let active = self.active();
-        let at = Position { seq: active.header.seq, offset: active.end };
-        let written = active
-            .file
-            .write_all_at(&record.encode(active.seed), active.end.into())
-            .map_err(active.io("write"));
-        self.settle(written)?;
-        self.active_mut().end += HEADER;
-        let applied = self.groups.entry(record.group).or_default().apply(&record, at);
-        applied.expect("the record was checked against the group's state");
-        Ok(())
-    }
-
-    /// After a failed write, makes sure that what it left is never taken for valid.
-    pub(super) fn settle(&mut self, written: Result<(), LogError>) -> Result<(), LogError> {
-        let written = self.fatal(written);
-        if written.is_err() && !self.poisoned {
-            self.generation += 1;
-            self.mark(Kind::Mark);
-        }
-        written
-    }
-
     /// The header of an entry that is known to be there.
     fn header_at(&self, position: Position) -> Result<Header, LogError> {
         let segment = self.segment(position.seq).expect("live entries are in known segments");
         let mut cursor = Cursor::new(segment, segment.end, HEADER);
         cursor.header(position.offset).map_err(|why| cursor.refuse(position.offset, why))
     }
-}
-
-/// Makes a segment and fills in its opening state: all that earlier segments say of the groups, so
-/// that they can go once their entries are purged.
-pub(super) fn create_segment(
-    folder: &mut Folder,
-    groups: &HashMap<u32, Group>,
-    mut header: SegmentHeader,
-) -> Result<Segment, LogError> {
-    let mut ids: Vec<u32> = groups.keys().copied().collect();
-    ids.sort_unstable();
-    let state: Vec<Header> = ids.iter().flat_map(|id| groups[id].opening(*id)).collect();
-    header.state_end = START + HEADER * state.len() as u32;
-    folder.create(header, |header| {
-        let seed = header.seed();
-        let (durable, generation) = (header.state_end, header.generation);
-        let mut bytes = header.encode().to_vec();
-        for record in state.into_iter().chain([Header::bare(Kind::Mark, 0, 0, 0)]) {
-            bytes.extend(Header { durable, generation, ..record }.encode(seed));
-        }
-        bytes
-    })
 }

@@ -15,6 +15,9 @@ mod record;
 mod recover;
 mod segment;
 mod tail;
+#[cfg(test)]
+mod tests;
+mod write;
 
 pub use self::error::LogError;
 pub use self::log::Log;
@@ -25,6 +28,10 @@ pub const MAX_PAYLOAD: u32 = 16 << 20;
 
 /// Most bytes one append can have, headers included; it goes into one segment as a whole.
 pub const MAX_BATCH: u32 = 512 << 20;
+
+/// Bytes of a segment that entries leave to other records, at most: on a full disk a group must still
+/// be able to purge what would free space.
+const RESERVE: u32 = 4 << 10;
 
 /// How the log is laid out.
 #[derive(Clone, Copy, Debug)]

@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Mark = 6,
     /// As a mark; the log goes on in the next segment.
     Seal = 7,
+    /// The file has `index` bytes since before this record was written.
+    Grown = 8,
 }
 
 /// Flag of a vote that a majority confirmed.
@@ -118,8 +120,9 @@ impl Header {
 }
 
 fn kind(byte: u8) -> Option<Kind> {
-    use Kind::{Entry, Mark, Purge, Retained, Seal, Truncate, Vote};
-    [Entry, Vote, Truncate, Purge, Retained, Mark, Seal].into_iter().find(|k| *k as u8 == byte)
+    use Kind::{Entry, Grown, Mark, Purge, Retained, Seal, Truncate, Vote};
+    let kinds = [Entry, Vote, Truncate, Purge, Retained, Mark, Seal, Grown];
+    kinds.into_iter().find(|kind| *kind as u8 == byte)
 }
 
 pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
@@ -171,7 +174,7 @@ mod tests {
             bytes[at] = value;
             bytes
         };
-        assert_eq!(sealed(with(12, 8)), Err(Flaw::Unknown), "kind");
+        assert_eq!(sealed(with(12, 9)), Err(Flaw::Unknown), "kind");
         assert_eq!(sealed(with(13, 1)), Err(Flaw::Unknown), "flag of an entry");
         assert_eq!(sealed(with(15, 1)), Err(Flaw::Unknown), "reserved");
         assert_eq!(sealed(with(7, 1)), Err(Flaw::Unknown), "an entry of 16 MiB and more");

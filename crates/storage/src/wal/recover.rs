@@ -12,10 +12,11 @@ use super::cursor::{Cursor, Unreadable};
 use super::error::LogError;
 use super::folder::{Folder, SPARES};
 use super::group::{Group, Position};
-use super::log::{Log, create_segment};
+use super::log::Log;
 use super::record::{Header, Kind};
 use super::segment::{Segment, SegmentHeader};
 use super::tail;
+use super::write::create_segment;
 use crate::files::Files;
 
 /// Bytes read at a time where every byte is wanted, and where entries are large and only their
@@ -55,9 +56,7 @@ impl Log {
         if scan.groups.values().any(Group::is_incomplete) {
             return Err(LogError::Missing { path: folder.segment_path(run[0].saturating_sub(1)) });
         }
-        if end.durable < end.offset {
-            tail::rewrite(newest, end.durable, end.offset)?;
-        }
+        tail::rewrite(newest, end.durable, end.offset)?;
         // Before the gap is what an interrupted reclaim left.
         for seq in &found[..found.len() - run.len()] {
             folder.retire(&folder.segment_path(*seq))?;
@@ -65,9 +64,12 @@ impl Log {
         folder.trim_spares(SPARES)?;
         folder.sync()?;
         let mut log = new_log(folder, config.identity, segments, scan.groups);
-        log.generation = scan.generation + 1;
+        log.generation = scan.generation.saturating_add(1);
         log.torn = end.torn;
-        log.mark(Kind::Mark);
+        log.durable = end.durable;
+        // What was read, be it a mark, may be in memory only, with something else on the disk.
+        log.debris = true;
+        log.clear_debris()?;
         Ok(log)
     }
 }
@@ -104,6 +106,7 @@ fn new_log(
         segments,
         groups,
         poisoned: false,
+        debris: false,
         buffer: Vec::new(),
         batches: 0,
         torn: None,
@@ -170,7 +173,9 @@ impl Scan {
             return Err(LogError::damaged(&segment.path, offset, what));
         }
         if matches!(why, Why::Closed(Kind::Seal)) {
-            return Err(LogError::Missing { path: folder.segment_path(segment.header.seq + 1) });
+            return Err(LogError::Missing {
+                path: folder.segment_path(segment.header.seq.saturating_add(1)),
+            });
         }
         self.generation = self.generation.max(beyond.generation);
         let closed = matches!(why, Why::Closed(_));
@@ -213,6 +218,10 @@ impl Scan {
             let opening = stop.offset < state_end;
             if !opening && matches!(record.kind, Kind::Mark | Kind::Seal) {
                 return Ok(Stop { why: Why::Closed(record.kind), ..stop });
+            }
+            if !opening && record.kind == Kind::Grown && record.index <= segment.allocated.into() {
+                stop.offset += record.extent();
+                continue;
             }
             let at = Position { seq: segment.header.seq, offset: stop.offset };
             self.apply(&record, at, opening)

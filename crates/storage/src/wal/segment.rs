@@ -12,6 +12,8 @@ use crate::files::File;
 pub(super) const START: u32 = 64;
 const MAGIC: &[u8; 8] = b"mstorlog";
 const VERSION: u32 = 1;
+/// Most bytes of a file, so that offsets into it can be added up.
+const LONGEST: u32 = 1 << 31;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SegmentHeader {
@@ -98,20 +100,23 @@ impl Segment {
         if len < START.into() {
             return Err(LogError::damaged(&path, len as u32, "the file is cut off in its header"));
         }
-        let allocated = u32::try_from(len).map_err(|_| too_long(&path))?;
+        let allocated = u32::try_from(len).ok().filter(|len| *len <= LONGEST);
+        let allocated = allocated.ok_or_else(|| {
+            LogError::damaged(&path, LONGEST, "the file is longer than a segment can be")
+        })?;
         let mut bytes = [0; START as usize];
         file.read_exact_at(&mut bytes, 0).map_err(io)?;
         let header = SegmentHeader::decode(&bytes, &path)?;
         if header.identity != identity {
             return Err(LogError::Foreign { path, found: header.identity });
         }
-        if header.seq != seq {
+        if header.seq != seq || seq == u32::MAX {
             return Err(LogError::damaged(&path, 32, "it is another segment under this name"));
         }
-        if header.state_end < START || header.state_end > allocated {
-            return Err(LogError::damaged(&path, allocated, "the file is cut off"));
-        }
-        if !grown(header.allocated, allocated) {
+        if header.state_end < START
+            || header.state_end > allocated
+            || !is_grown(header.allocated, allocated)
+        {
             return Err(LogError::damaged(&path, allocated, "the file is cut off"));
         }
         let end = header.state_end;
@@ -123,17 +128,13 @@ impl Segment {
     }
 }
 
-fn too_long(path: &Path) -> LogError {
-    LogError::damaged(path, u32::MAX, "the file is longer than a segment can be")
-}
-
 /// Whether a file that began with `from` bytes can have `len` by doubling.
-fn grown(from: u32, len: u32) -> bool {
+fn is_grown(from: u32, len: u32) -> bool {
     let mut size = u64::from(from.max(1));
     while size < len.into() {
         size *= 2;
     }
-    size == len.into()
+    size == u64::from(len)
 }
 
 #[cfg(test)]
@@ -162,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_file_only_doubles() {
-        assert!(grown(4096, 4096) && grown(4096, 16384));
-        assert!(!grown(4096, 2048) && !grown(4096, 12288) && !grown(0, 3));
+        assert!(is_grown(4096, 4096) && is_grown(4096, 16384));
+        assert!(!is_grown(4096, 2048) && !is_grown(4096, 12288) && !is_grown(0, 3));
     }
 }

@@ -65,5 +65,5 @@ pub(super) fn rewrite(segment: &Segment, from: u32, to: u32) -> Result<(), LogEr
         segment.file.write_all_at(bytes, at.into()).map_err(segment.io("write"))?;
         at += bytes.len() as u32;
     }
-    segment.file.sync_data().map_err(|error| LogError::fatal("sync", &segment.path, error))
+    Ok(())
 }
