@@ -17,6 +17,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::error::PkiError;
+use crate::hash::{KeyHash, sha256};
 use crate::identity::{BACKDATE, Kind, Subject, TrustDomain, uri};
 
 const DAY: u64 = 86_400;
@@ -24,6 +25,7 @@ const ROOT_LIFETIME: Duration = Duration::from_secs(3_652 * DAY);
 const ISSUING_LIFETIME: Duration = Duration::from_secs(365 * DAY);
 /// RFC 5280's bound on a common name.
 const COMMON_NAME_LENGTH_MAX: usize = 64;
+const LIFETIME_MAX: u64 = 100 * 366 * DAY;
 /// The first second of the year 9000; leaves room for any lifetime before DER's last year, 9999.
 const CLOCK_MAX: u64 = 221_845_392_000;
 
@@ -121,8 +123,9 @@ fn authority(
 ) -> Result<CertificateParams, PkiError> {
     let mut params = base(now, end)?;
     // Part of the key's hash keeps the names of successive authorities apart.
-    let key_id = hex(&sha256(&key.subject_public_key_info())[..4]);
-    params.distinguished_name.push(DnType::CommonName, format!("metricstor {role} CA {key_id}"));
+    let key_id = sha256(&key.subject_public_key_info()).to_string();
+    let name = format!("metricstor {role} CA {}", &key_id[..8]);
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(levels_below));
     params.subject_alt_names = vec![SanType::URI(format!("spiffe://{trust_domain}").try_into()?)];
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -130,12 +133,10 @@ fn authority(
 }
 
 fn base(now: UnixTime, end: UnixTime) -> Result<CertificateParams, PkiError> {
-    let at =
-        |time: UnixTime| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(time.as_secs());
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.not_before = at(earlier(now, BACKDATE));
-    params.not_after = at(end);
+    params.not_before = date_time(earlier(now, BACKDATE));
+    params.not_after = date_time(end);
     params.serial_number = Some(random_serial()?);
     params.use_authority_key_identifier_extension = true;
     Ok(params)
@@ -191,7 +192,7 @@ pub(crate) fn point_of_life(
 }
 
 /// SHA-256 of the public key in SubjectPublicKeyInfo form: what a pin refers to.
-pub(crate) fn public_key_hash(der: &CertificateDer<'_>) -> Result<[u8; 32], PkiError> {
+pub(crate) fn public_key_hash(der: &CertificateDer<'_>) -> Result<KeyHash, PkiError> {
     Ok(sha256(parse(der)?.public_key().raw))
 }
 
@@ -248,8 +249,14 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-fn later(now: UnixTime, by: Duration) -> Result<UnixTime, PkiError> {
-    if now.as_secs() > CLOCK_MAX || by.as_secs() > 100 * 366 * DAY {
+/// For times that have passed [`later`], which bounds them.
+pub(crate) fn date_time(time: UnixTime) -> time::OffsetDateTime {
+    let bounded = time.as_secs().min(CLOCK_MAX + LIFETIME_MAX);
+    rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(bounded)
+}
+
+pub(crate) fn later(now: UnixTime, by: Duration) -> Result<UnixTime, PkiError> {
+    if now.as_secs() > CLOCK_MAX || by.as_secs() > LIFETIME_MAX {
         return Err(PkiError::Clock);
     }
     Ok(seconds_after_epoch(now.as_secs() + by.as_secs()))
@@ -261,14 +268,4 @@ fn earlier(now: UnixTime, by: Duration) -> UnixTime {
 
 pub(crate) fn seconds_after_epoch(seconds: u64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
-}
-
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
-    hash
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

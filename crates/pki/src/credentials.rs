@@ -5,8 +5,12 @@
 use std::fmt;
 
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::certificate::{seconds_after_epoch, validity};
+use crate::error::PkiError;
+use crate::identity::IdentityError;
 
 const CERTIFICATE: &str = "CERTIFICATE";
 const PRIVATE_KEY: &str = "PRIVATE KEY";
@@ -21,6 +25,21 @@ pub struct Credentials {
 impl Credentials {
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.chain
+    }
+
+    /// When to renew: at two thirds of the time from the leaf's start to the first end in its chain,
+    /// give or take a tenth. `jitter` from -1 to 1 spreads a fleet that was enrolled at once.
+    pub fn renewal_time(&self, jitter: f64) -> Result<UnixTime, PkiError> {
+        let mut ends = Vec::with_capacity(self.chain.len());
+        for certificate in &self.chain {
+            ends.push(validity(certificate)?.1.as_secs());
+        }
+        let leaf = self.chain.first().ok_or(IdentityError::Certificate)?;
+        let start = validity(leaf)?.0.as_secs();
+        let end = ends.into_iter().min().unwrap_or(start);
+        let share = 2.0 / 3.0 * (1.0 + 0.1 * jitter.clamp(-1.0, 1.0));
+        let after = end.saturating_sub(start) as f64 * share;
+        Ok(seconds_after_epoch(start.saturating_add(after as u64)))
     }
 
     /// The private key in PKCS#8.

@@ -12,8 +12,10 @@ use rustix::fs::OFlags;
 
 use crate::error::PkiError;
 
-/// Nothing we write comes near this; more is damage.
+/// No key or certificate file comes near this; more is damage.
 const FILE_LENGTH_MAX: u64 = 1 << 20;
+/// Bound on a log, which is rewritten long before.
+const LOG_LENGTH_MAX: u64 = 1 << 30;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -37,6 +39,15 @@ pub(crate) fn ensure_directory(dir: &Path) -> Result<(), PkiError> {
 
 /// Reads a whole file; `None` when there is none.
 pub(crate) fn read(path: &Path, access: Access) -> Result<Option<Vec<u8>>, PkiError> {
+    read_bounded(path, access, FILE_LENGTH_MAX)
+}
+
+/// Reads a secret log; `None` when there is none.
+pub(crate) fn read_log(path: &Path) -> Result<Option<Vec<u8>>, PkiError> {
+    read_bounded(path, Access::Secret, LOG_LENGTH_MAX)
+}
+
+fn read_bounded(path: &Path, access: Access, length_max: u64) -> Result<Option<Vec<u8>>, PkiError> {
     // NONBLOCK: opening a planted FIFO must not hang.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path) {
@@ -45,7 +56,7 @@ pub(crate) fn read(path: &Path, access: Access) -> Result<Option<Vec<u8>>, PkiEr
         Err(e) => return Err(PkiError::io(path)(e)),
     };
     let metadata = file.metadata().map_err(PkiError::io(path))?;
-    if !metadata.is_file() || metadata.len() > FILE_LENGTH_MAX {
+    if !metadata.is_file() || metadata.len() > length_max {
         return Err(PkiError::Damaged {
             path: path.to_owned(),
             fault: "not a regular file of plausible size".into(),
@@ -60,7 +71,7 @@ pub(crate) fn read(path: &Path, access: Access) -> Result<Option<Vec<u8>>, PkiEr
         }
     }
     let mut bytes = Vec::new();
-    file.take(FILE_LENGTH_MAX).read_to_end(&mut bytes).map_err(PkiError::io(path))?;
+    file.take(length_max).read_to_end(&mut bytes).map_err(PkiError::io(path))?;
     Ok(Some(bytes))
 }
 

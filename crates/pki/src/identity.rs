@@ -8,9 +8,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
+use serde::{Deserialize, Serialize};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::hash::{KeyHash, sha256};
 
 /// Every certificate is valid from this long before it was issued, for clocks that run behind.
 pub const BACKDATE: Duration = Duration::from_secs(300);
@@ -21,7 +24,8 @@ const TRUST_DOMAIN_LENGTH_MAX: usize = 255;
 const CERTIFICATE_LENGTH_MAX: usize = 16 << 10;
 
 /// What sort of party holds an identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A running server.
     Node,
@@ -87,7 +91,8 @@ pub enum IdentityError {
 }
 
 /// Whom an identity names inside its trust domain: `<kind>/<name>`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Subject {
     kind: Kind,
     name: String,
@@ -123,6 +128,20 @@ impl FromStr for Subject {
     fn from_str(text: &str) -> Result<Self, IdentityError> {
         let (kind, name) = text.split_once('/').ok_or(IdentityError::Form)?;
         Self::new(kind.parse()?, name)
+    }
+}
+
+impl From<Subject> for String {
+    fn from(subject: Subject) -> Self {
+        subject.to_string()
+    }
+}
+
+impl TryFrom<String> for Subject {
+    type Error = IdentityError;
+
+    fn try_from(text: String) -> Result<Self, IdentityError> {
+        text.parse()
     }
 }
 
@@ -163,6 +182,8 @@ pub struct Identity {
     pub not_after: UnixTime,
     /// The certificate's serial number, big endian.
     pub serial: Vec<u8>,
+    /// Of the certificate's public key.
+    pub key: KeyHash,
 }
 
 impl Identity {
@@ -184,6 +205,7 @@ impl Identity {
             not_before: unix_time(validity.not_before.timestamp())?,
             not_after: unix_time(validity.not_after.timestamp())?,
             serial: certificate.raw_serial().to_vec(),
+            key: sha256(certificate.public_key().raw),
         })
     }
 

@@ -1,23 +1,45 @@
-//! The certification authority that provisions itself: identities, certificates, TLS.
+//! The certification authority that provisions itself: identities, certificates, enrolment, TLS.
 //!
 //! Floor 1: synchronous, files. Time is an argument of everything; only keys, serial numbers and
 //! secrets are random. The one crypto provider is ring.
 
 mod authority;
 mod certificate;
+mod client_tls;
 mod credentials;
+mod csr;
+mod enrolment;
 mod error;
 mod files;
+mod hash;
 mod identity;
+mod ledger;
+mod pattern;
+mod registrar;
 mod revocation;
 mod server_tls;
+mod token;
 mod verifier;
 
-pub use authority::Authority;
+pub use authority::{Authority, RevokedCertificate};
 pub use certificate::LeafRequest;
+pub use client_tls::{client, enrolment_client};
 pub use credentials::{Credentials, certificates_from_pem, certificates_to_pem};
+pub use csr::{Applicant, CsrError};
+pub use enrolment::{
+    AnswerError, ApplicantKey, ApprovalAnswer, ApprovalRequest, EnrolAnswer, EnrolRequest,
+    Enrolled, ExpiredCredentials, RenewRequest, fingerprint,
+};
 pub use error::PkiError;
+pub use hash::{Hex, KeyHash};
 pub use identity::{BACKDATE, Identity, IdentityError, Kind, Subject, TrustDomain, parse_uri, uri};
+pub use ledger::{
+    Command, Enrolment, Granted, Issued, Ledger, Outcome, Pending, Refusal, Revocation, Seconds,
+    State, Token, Verdict,
+};
+pub use pattern::NamePattern;
+pub use registrar::{EnrolError, RENEWAL_GRACE, Registrar, TokenSpec};
 pub use revocation::Revocations;
 pub use rustls::pki_types::UnixTime;
 pub use server_tls::{ClientAuth, ENROL_ALPN, ServerTls, TlsSettings};
+pub use token::{EnrolmentToken, Proof, ProofKey, StoredSecret, TokenError, TokenId};

@@ -124,10 +124,15 @@ fn config(
         client_auth == ClientAuth::Required,
     )?;
     check_own_chain(settings, &verifier, credentials)?;
+    let mut chain = credentials.chain.clone();
+    if client_auth == ClientAuth::Optional {
+        // Who is still to be enrolled knows a root by its hash only and has to be shown it.
+        chain.extend_from_slice(bundle);
+    }
     let mut config = ServerConfig::builder_with_details(provider, settings.time.clone())
         .with_protocol_versions(versions(settings))?
         .with_client_cert_verifier(Arc::new(verifier))
-        .with_single_cert(credentials.chain.clone(), credentials.key_der())?;
+        .with_single_cert(chain, credentials.key_der())?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

@@ -6,6 +6,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use metricstor_pki::{
-    Authority, ClientAuth, LeafRequest, Revocations, ServerTls, TlsSettings, UnixTime,
-    certificates_to_pem,
+    ApprovalAnswer, ApprovalRequest, Authority, ClientAuth, Kind, LeafRequest, Registrar,
+    Revocations, ServerTls, TlsSettings, UnixTime, certificates_to_pem,
 };
 use rustls::time_provider::DefaultTimeProvider;
 use support::{domain, subject};
@@ -208,6 +209,45 @@ fn openssl_follows_a_root_exchange() {
         let (ok, text) = run(dir.path(), "openssl", &args);
         assert_eq!(ok, valid, "{leaf} under {trust}: {text}");
     }
+}
+
+#[test]
+fn openssl_makes_requests_that_are_granted_and_honours_our_revocation_lists() {
+    if !is_installed("openssl") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut registrar = Registrar::open(dir.path(), &domain(), now()).unwrap();
+    let args = "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout a.key -subj /CN=web-1 -out a.csr";
+    let (ok, text) = run(dir.path(), "openssl", &args.split(' ').collect::<Vec<_>>());
+    assert!(ok, "{text}");
+    let request = ApprovalRequest {
+        kind: Kind::Agent,
+        name: "web-1".into(),
+        csr: std::fs::read_to_string(dir.path().join("a.csr")).unwrap(),
+        facts: BTreeMap::new(),
+    };
+    let pending = registrar.ask_approval(&request, now()).unwrap();
+    let ApprovalAnswer::Pending { fingerprint } = pending else { panic!("approved by nobody") };
+    registrar.approve(&fingerprint, "user/admin", now()).unwrap();
+    let ApprovalAnswer::Approved(answer) = registrar.ask_approval(&request, now()).unwrap() else {
+        panic!("approved but pending");
+    };
+    std::fs::write(dir.path().join("a.crt"), answer.chain).unwrap();
+    let verify = |registrar: &Registrar| {
+        let lists = registrar.crls(now()).unwrap();
+        let names = ["issuing.crl", "root.crl"];
+        for (name, list) in names.iter().zip(&lists) {
+            std::fs::write(dir.path().join(name), list).unwrap();
+        }
+        let args = "verify -crl_check_all -CRLfile issuing.crl -CRLfile root.crl -CAfile ca.crt -untrusted a.crt a.crt";
+        run(dir.path(), "openssl", &args.split(' ').collect::<Vec<_>>())
+    };
+    let (ok, text) = verify(&registrar);
+    assert!(ok, "{text}");
+    registrar.revoke(&subject("agent/web-1"), "stolen", "user/admin", now()).unwrap();
+    let (ok, text) = verify(&registrar);
+    assert!(!ok && text.contains("certificate revoked"), "{text}");
 }
 
 #[test]

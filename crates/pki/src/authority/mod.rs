@@ -8,6 +8,7 @@
 
 mod ca_file;
 mod chain_of_trust;
+mod crl;
 mod leaf_files;
 
 use std::path::{Path, PathBuf};
@@ -16,10 +17,12 @@ use rcgen::PublicKeyData;
 use rustls::pki_types::{CertificateDer, UnixTime};
 
 use self::ca_file::{CaFile, Role};
+pub use self::crl::RevokedCertificate;
 use crate::certificate::{self, LeafRequest};
 use crate::credentials::{Credentials, generate_key};
 use crate::error::PkiError;
 use crate::files;
+use crate::hash::KeyHash;
 use crate::identity::{Kind, Subject, TrustDomain};
 
 /// Names by which the server is always reachable from its own host.
@@ -128,7 +131,7 @@ impl Authority {
     }
 
     /// SHA-256 of the newest root's public key: what enrolment tokens pin.
-    pub fn root_pin(&self) -> Result<[u8; 32], PkiError> {
+    pub fn root_pin(&self) -> Result<KeyHash, PkiError> {
         certificate::public_key_hash(self.newest_root())
     }
 

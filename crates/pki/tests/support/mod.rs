@@ -46,6 +46,10 @@ pub fn domain() -> TrustDomain {
 pub struct Clock(AtomicU64);
 
 impl Clock {
+    pub fn at(now: UnixTime) -> Self {
+        Self(AtomicU64::new(now.as_secs()))
+    }
+
     pub fn set(&self, now: UnixTime) {
         self.0.store(now.as_secs(), Ordering::SeqCst);
     }
@@ -75,7 +79,7 @@ impl Site {
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::open_or_create(dir.path(), &domain(), day(0)).unwrap();
         let revocations = Arc::new(Revocations::default());
-        let clock = Arc::new(Clock(AtomicU64::new(day(0).as_secs())));
+        let clock = Arc::new(Clock::at(day(0)));
         let settings = TlsSettings {
             trust_domain: domain(),
             allow_tls12,

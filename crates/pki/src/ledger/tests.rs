@@ -1,0 +1,135 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::hash::Hex;
+use crate::identity::Subject;
+
+fn subject(text: &str) -> Subject {
+    text.parse().unwrap()
+}
+
+fn revoke(name: &str, at: Seconds) -> Command {
+    let (reason, by) = ("stolen\nkey \"ä\"".to_owned(), "user/admin".to_owned());
+    Command::Revoke { subject: subject(name), reason, by, at }
+}
+
+fn ask(n: u8, at: Seconds) -> Command {
+    let facts = [("mac".to_owned(), "00:11".to_owned())].into();
+    Command::AskApproval { subject: subject("agent/a"), key: Hex([n; 32]), facts, at }
+}
+
+/// A ledger of four commands, and the state after each.
+fn sample(dir: &Path) -> Vec<State> {
+    let mut ledger = Ledger::open(dir).unwrap();
+    let mut states = vec![ledger.state().clone()];
+    for command in [ask(1, 10), revoke("agent/a", 20), ask(2, 30), revoke("node/b", 40)] {
+        ledger.submit(command).unwrap();
+        states.push(ledger.state().clone());
+    }
+    states
+}
+
+#[test]
+fn what_was_submitted_is_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let states = sample(dir.path());
+    assert_eq!(Ledger::open(dir.path()).unwrap().state(), &states[4]);
+    let mode = fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn what_changes_nothing_is_not_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    sample(dir.path());
+    let before = fs::read(dir.path().join(FILE)).unwrap();
+    let mut ledger = Ledger::open(dir.path()).unwrap();
+    assert_eq!(ledger.submit(ask(1, 50)).unwrap(), Outcome::Pending);
+    let withdraw = Command::WithdrawToken { id: Hex([0; 8]), at: 50 };
+    assert_eq!(ledger.submit(withdraw).unwrap(), Outcome::Refused(Refusal::UnknownToken));
+    assert_eq!(fs::read(dir.path().join(FILE)).unwrap(), before);
+}
+
+#[test]
+fn a_log_cut_at_any_length_keeps_its_whole_records_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let states = sample(dir.path());
+    let path = dir.path().join(FILE);
+    let whole = fs::read(&path).unwrap();
+    let line_ends = whole.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    let ends: Vec<usize> = line_ends.map(|(i, _)| i + 1).collect();
+    for length in 0..=whole.len() {
+        for zeros in [0, 100] {
+            let tail = [&whole[..length], &vec![0; zeros]].concat();
+            fs::write(&path, tail).unwrap();
+            if zeros > 0 && !ends.contains(&length) {
+                continue;
+            }
+            let mut ledger = Ledger::open(dir.path()).unwrap();
+            let records = ends.iter().filter(|end| **end <= length).count().saturating_sub(1);
+            assert_eq!(ledger.state(), &states[records], "cut at {length}");
+            ledger.submit(revoke("user/c", 60)).unwrap();
+            let after = ledger.state().clone();
+            assert_eq!(Ledger::open(dir.path()).unwrap().state(), &after);
+        }
+    }
+}
+
+#[test]
+fn every_flipped_byte_is_detected_and_the_file_named() {
+    let dir = tempfile::tempdir().unwrap();
+    sample(dir.path());
+    let path = dir.path().join(FILE);
+    let whole = fs::read(&path).unwrap();
+    for i in 0..whole.len() {
+        for flip in [0x01, 0x20, 0x80, whole[i]] {
+            let mut damaged = whole.clone();
+            damaged[i] ^= flip;
+            fs::write(&path, &damaged).unwrap();
+            let error = Ledger::open(dir.path()).err().expect("damage").to_string();
+            assert!(error.contains("ledger.log") && error.contains("restore it"), "{error}");
+            assert_eq!(fs::read(&path).unwrap(), damaged, "a refused file is left alone");
+        }
+    }
+}
+
+#[test]
+fn missing_doubled_and_exchanged_records_are_detected() {
+    let dir = tempfile::tempdir().unwrap();
+    sample(dir.path());
+    let path = dir.path().join(FILE);
+    let whole = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    for order in [&[0, 2, 3, 4][..], &[0, 1, 3, 4], &[0, 1, 1, 2], &[0, 1, 3, 2, 4], &[1, 2]] {
+        let text: String = order.iter().map(|i| lines[*i]).collect();
+        fs::write(&path, text).unwrap();
+        assert!(Ledger::open(dir.path()).is_err(), "{order:?}");
+    }
+}
+
+#[test]
+fn a_long_log_is_rewritten_as_a_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(dir.path()).unwrap();
+    // Records that expire, so that the history outgrows the state.
+    let reason = "r".repeat(200);
+    let mut longest = 0;
+    for i in 0..3_000 {
+        let (subject, by) = (subject(&format!("agent/{}", i % 10)), "user/admin".to_owned());
+        ledger.submit(Command::Revoke { subject, reason: reason.clone(), by, at: i }).unwrap();
+        longest = longest.max(fs::metadata(dir.path().join(FILE)).unwrap().len());
+    }
+    assert!(longest < REWRITE_LENGTH + 1_000);
+    let reopened = Ledger::open(dir.path()).unwrap();
+    assert_eq!(reopened.state(), ledger.state());
+    assert_eq!(reopened.state().index, 3_000);
+}
+
+#[test]
+fn a_ledger_others_may_read_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    sample(dir.path());
+    fs::set_permissions(dir.path().join(FILE), PermissionsExt::from_mode(0o644)).unwrap();
+    assert!(matches!(Ledger::open(dir.path()), Err(PkiError::Exposed { .. })));
+}
