@@ -88,8 +88,13 @@ impl Cursor<'_> {
                 TokenKind::Operator(op) if arithmetic(op).is_some() => {
                     chain.push(Part::Binary { op, span: self.next().span });
                 }
-                _ => return resolve(chain, symbol, reduce),
+                _ => break,
             }
+        }
+        // What follows has been looked at to see that the chain ends.
+        match self.lexical_fault() {
+            Some(fault) => Err(fault),
+            None => resolve(chain, symbol, reduce),
         }
     }
 

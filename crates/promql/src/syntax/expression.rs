@@ -251,6 +251,9 @@ impl<'a> Parser<'a> {
     fn close(&mut self) -> Parsed<Node> {
         if let Opener::Aggregate(AggregateHead { grouping: None, .. }) = self.group().opener {
             let trailing = self.grouping()?;
+            if let Some(fault) = self.cursor.lexical_fault().filter(|_| trailing.is_none()) {
+                return Err(fault);
+            }
             if let Opener::Aggregate(head) = &mut self.group().opener {
                 head.grouping = trailing;
             }

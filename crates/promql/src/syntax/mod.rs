@@ -18,8 +18,11 @@ mod suffix;
 mod tests;
 mod token;
 
-use crate::ast::{Expr, Span};
-use cursor::{Cursor, Fault};
+use metricstor_model::Matcher;
+
+use crate::ast::{Expr, ExprKind, Span};
+use cursor::{Context, Cursor, Fault};
+use token::TokenKind;
 
 /// The deepest tree, in nodes from the root to a leaf.
 pub const DEPTH_MAX: usize = 500;
@@ -90,11 +93,17 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
 
 /// As [`parse`], within the given options.
 pub fn parse_with(text: &str, options: ParseOptions) -> Result<Expr, ParseError> {
-    expression(text, options).map_err(|fault| ParseError {
-        span: fault.span,
-        place: Place::of(text, fault.span.start),
-        message: fault.message,
-    })
+    expression(text, options).map_err(|fault| located(text, fault))
+}
+
+/// The matchers of a bare selector, as the parameter `match[]` takes it.
+pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
+    selector(text).map_err(|fault| located(text, fault))
+}
+
+fn located(text: &str, fault: Fault) -> ParseError {
+    let place = Place::of(text, fault.span.start);
+    ParseError { span: fault.span, place, message: fault.message }
 }
 
 fn expression(text: &str, options: ParseOptions) -> Result<Expr, Fault> {
@@ -105,6 +114,19 @@ fn expression(text: &str, options: ParseOptions) -> Result<Expr, Fault> {
     let mut expr = expression::Parser::new(cursor).expression()?;
     check::Check { text, experimental: options.experimental }.expr(&mut expr)?;
     Ok(expr)
+}
+
+fn selector(text: &str) -> Result<Vec<Matcher>, Fault> {
+    let mut cursor = bounded(text, ParseOptions::default())?;
+    let first = cursor.peek().kind;
+    if first != TokenKind::LeftBrace && !first.is_metric_name() {
+        return Err(cursor.unexpected(Context::default()));
+    }
+    let expr = cursor.selector()?;
+    match expr.kind {
+        ExprKind::Vector(selector) if cursor.is_at_end() => Ok(selector.matchers),
+        _ => Err(cursor.unexpected(Context::default())),
+    }
 }
 
 fn bounded(text: &str, options: ParseOptions) -> Result<Cursor<'_>, Fault> {

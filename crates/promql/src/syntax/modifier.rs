@@ -49,7 +49,11 @@ impl Cursor<'_> {
         } else {
             return Ok(());
         };
-        if self.peek().kind == TokenKind::LeftParen {
+        let follows = self.peek().kind;
+        let fills = [Keyword::Fill, Keyword::FillLeft, Keyword::FillRight].map(TokenKind::Keyword);
+        if follows == TokenKind::LeftParen
+            || !(follows.starts_expression() || fills.contains(&follows))
+        {
             matching.include = self.labels()?;
         }
         Ok(())

@@ -17,6 +17,9 @@ const STEP: Context =
 const AFTER_STEP: Context = Context { place: "subquery selector", expected: "\"]\"" };
 const TIMESTAMP: Context = Context { place: "@", expected: "timestamp" };
 
+/// Far beyond any sample, and far enough from overflow to add offsets and ranges.
+const TIMESTAMP_MAX: i64 = i64::MAX / 4;
+
 const NO_OFFSET: DurationExpr = DurationExpr::Constant(0);
 
 impl Parser<'_> {
@@ -58,13 +61,13 @@ impl Parser<'_> {
         self.cursor.next();
         let duration = self.cursor.offset_duration()?;
         match time_modifiers(&mut expr.kind) {
-            None => Err(self.fault(
+            None => Err(Fault::new(
                 expr.span,
                 "offset modifier must be preceded by an instant vector selector or range vector \
                  selector or a subquery",
             )),
             Some((offset, _)) if *offset != NO_OFFSET => {
-                Err(self.fault(expr.span, "offset may not be set multiple times"))
+                Err(Fault::new(expr.span, "offset may not be set multiple times"))
             }
             Some((offset, _)) => {
                 *offset = duration;
@@ -82,13 +85,13 @@ impl Parser<'_> {
             _ => self.timestamp(expr.span)?,
         };
         match time_modifiers(&mut expr.kind) {
-            None => Err(self.fault(
+            None => Err(Fault::new(
                 expr.span,
                 "@ modifier must be preceded by an instant vector selector or range vector \
                  selector or a subquery",
             )),
             Some((_, Some(_))) => {
-                Err(self.fault(expr.span, "@ <timestamp> may not be set multiple times"))
+                Err(Fault::new(expr.span, "@ <timestamp> may not be set multiple times"))
             }
             Some((_, at)) => {
                 *at = Some(value);
@@ -110,9 +113,10 @@ impl Parser<'_> {
         if !seconds.is_finite() || seconds.abs() >= i64::MAX as f64 {
             let seconds = crate::print::fixed(seconds, 6);
             let message = format!("timestamp out of bounds for @ modifier: {seconds}");
-            return Err(self.fault(selector, message));
+            return Err(Fault::new(selector, message));
         }
-        Ok(At::Timestamp((seconds * 1000.0).round() as i64))
+        let milliseconds = (seconds * 1000.0).round() as i64;
+        Ok(At::Timestamp(milliseconds.clamp(-TIMESTAMP_MAX, TIMESTAMP_MAX)))
     }
 
     fn extend(&mut self, expr: &mut Expr, extension: RangeExtension) -> Parsed<()> {
@@ -123,21 +127,16 @@ impl Parser<'_> {
             ExprKind::Matrix(matrix) => &mut matrix.selector.extension,
             ExprKind::Subquery(_) => {
                 let message = format!("{name} modifier is not supported for subqueries");
-                return Err(self.fault(expr.span, message));
+                return Err(Fault::new(expr.span, message));
             }
-            _ => return Err(self.fault(expr.span, format!("{name} modifier not implemented"))),
+            _ => return Err(Fault::new(expr.span, format!("{name} modifier not implemented"))),
         };
         if *current != RangeExtension::None && *current != extension {
             let message = "anchored and smoothed modifiers cannot be used together";
-            return Err(self.fault(expr.span, message));
+            return Err(Fault::new(expr.span, message));
         }
         *current = extension;
         Ok(())
-    }
-
-    /// A fault found with the next token in view: if that is no word, it goes first.
-    fn fault(&self, span: Span, message: impl Into<String>) -> Fault {
-        self.cursor.lexical_fault().unwrap_or_else(|| Fault::new(span, message))
     }
 }
 
