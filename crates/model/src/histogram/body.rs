@@ -90,12 +90,9 @@ impl<T: Count> Body<T> {
             && self.positive.counts.len() == other.positive_buckets.len()
             && self.negative.counts.len() == other.negative_buckets.len()
             && self.custom_values == other.custom_values
-            && (self.uses_custom_buckets()
-                || [&self.positive, &self.negative].into_iter().all(|side| {
-                    side.spans.first().is_none_or(|span| {
-                        exponential_bound(span.offset, self.schema) > self.zero_threshold
-                    })
-                }))
+            && [&self.positive, &self.negative]
+                .into_iter()
+                .all(|side| starts_outside(&side.spans, self.schema, self.zero_threshold))
     }
 
     fn add_in_place(&mut self, other: &FloatHistogram, sign: f64) {
@@ -246,6 +243,12 @@ fn cells<'a, T: Count>(
     counts: &'a [f64],
 ) -> impl Iterator<Item = (i32, T)> + Clone + use<'a, T> {
     Cells::new(spans, counts).map(|(index, count)| (index, T::of(count)))
+}
+
+/// Do the buckets start where the zero bucket ends, or beyond? Custom buckets have none to overlap.
+pub(super) fn starts_outside(spans: &[Span], schema: i32, zero_threshold: f64) -> bool {
+    schema == CUSTOM_BUCKETS_SCHEMA
+        || spans.first().is_none_or(|span| exponential_bound(span.offset, schema) > zero_threshold)
 }
 
 /// The bounds that occur in both ascending lists.

@@ -1,6 +1,6 @@
 //! Did a counter histogram start again?
 
-use super::body::{common_bounds, roll_up};
+use super::body::{common_bounds, roll_up, starts_outside};
 use super::bounds::exponential_bound;
 use super::side::{Cells, Coarser};
 use super::{CounterResetHint, FloatHistogram, Span};
@@ -52,6 +52,14 @@ impl FloatHistogram {
         previous: &'a Self,
         side: impl Fn(&'a Self) -> (&'a Vec<Span>, &'a Vec<f64>),
     ) -> bool {
+        let (spans, counts) = side(self);
+        let (spans_before, counts_before) = side(previous);
+        if self.schema == previous.schema
+            && spans == spans_before
+            && starts_outside(spans, self.schema, self.zero_threshold)
+        {
+            return counts.iter().zip(counts_before).any(|(now, before)| now < before);
+        }
         let cells = |h: &'a Self| {
             let (spans, counts) = side(h);
             let cells = Cells::new(spans, counts).peekable();
