@@ -27,3 +27,26 @@ fn any_crash_leaves_what_was_synced_and_a_prefix_of_the_rest() {
     }
     assert!(crashes > 2000, "only {crashes} crashes");
 }
+
+#[test]
+fn every_operation_of_a_course_can_be_the_last() {
+    for seed in 1000..1006 {
+        let mut cuts = 0;
+        for operations in 0.. {
+            let mut driver = Driver::until_power_cut(seed, operations);
+            for step in 0..100 {
+                if let Err(what) = driver.step() {
+                    panic!("seed {seed}, cut after {operations}, step {step}: {what}");
+                }
+                if driver.crashes > 0 {
+                    break;
+                }
+            }
+            if driver.crashes == 0 {
+                break;
+            }
+            cuts += 1;
+        }
+        assert!(cuts > 100, "seed {seed}: only {cuts} operations");
+    }
+}

@@ -14,6 +14,9 @@ use super::recover::TornTail;
 use super::segment::Segment;
 use super::{EntryId, Vote};
 
+/// Segments that one [`Log::reclaim`] frees.
+const RECLAIMED_AT_ONCE: usize = 8;
+
 /// One segmented log for all groups of a node.
 ///
 /// Writes are seen by reads at once and durable after [`Log::sync`]. A disk error, other than a full
@@ -149,18 +152,18 @@ impl Log {
         self.write_bare(Header::bare(Kind::Purge, group, upto.term, upto.index))
     }
 
-    /// Makes the purges durable and frees the segments that only hold purged entries. Returns the
-    /// number of segments freed.
+    /// Makes the purges durable and frees segments that only hold purged entries, a few at a time: a
+    /// file's removal takes milliseconds, and writes wait. Returns how many; 0 when none is left.
     pub fn reclaim(&mut self) -> Result<usize, LogError> {
         self.sync()?;
         let active = self.active().header.seq;
         let needed = self.groups.values().filter_map(Group::oldest_segment).min().unwrap_or(active);
-        let mut freed = 0;
-        while let Some(segment) = self.segments.front().filter(|s| s.header.seq < needed) {
-            let retired = self.folder.retire(&segment.path);
+        let free = self.segments.iter().take_while(|segment| segment.header.seq < needed);
+        let freed = free.take(RECLAIMED_AT_ONCE).count();
+        for _ in 0..freed {
+            let retired = self.folder.retire(&self.segments[0].path);
             self.fatal(retired)?;
             self.segments.pop_front();
-            freed += 1;
         }
         if freed > 0 {
             let synced = self.folder.sync();

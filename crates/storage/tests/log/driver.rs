@@ -19,6 +19,8 @@ pub struct Driver {
     pub model: Model,
     log: Log,
     pub crashes: u64,
+    /// Nothing fails but by a power cut from outside.
+    calm: bool,
 }
 
 impl Driver {
@@ -27,12 +29,19 @@ impl Driver {
         let config = LogConfig { segment_bytes: 4096 << random.below(3), identity: 7 };
         let disk = Simulated::new();
         let log = Log::open(Arc::new(disk.clone()), Path::new(DIR), config).unwrap();
-        Driver { disk, random, config, model: Model::default(), log, crashes: 0 }
+        Driver { disk, random, config, model: Model::default(), log, crashes: 0, calm: false }
+    }
+
+    /// A course without failures of its own, whose power goes after so many disk operations.
+    pub fn until_power_cut(seed: u64, operations: u64) -> Driver {
+        let driver = Driver { calm: true, ..Driver::new(seed) };
+        driver.disk.cut_power_after(operations);
+        driver
     }
 
     /// One random operation, or a failure and its consequences.
     pub fn step(&mut self) -> Result<(), String> {
-        match self.random.below(40) {
+        match self.random.below(if self.calm { 31 } else { 40 }) {
             0..14 => self.append(),
             14..22 => self.sync(),
             22..24 => self.vote(),
@@ -151,7 +160,7 @@ impl Driver {
             Ok(()) | Err(LogError::Full { .. }) => Ok(()),
             Err(LogError::Io { .. } | LogError::Poisoned) => {
                 self.crashes += 1;
-                if self.random.below(2) == 0 { self.restart() } else { self.crash() }
+                if !self.calm && self.random.below(2) == 0 { self.restart() } else { self.crash() }
             }
             Err(error) => Err(error.to_string()),
         }
