@@ -3,6 +3,7 @@
 
 mod hostile;
 mod reference;
+mod selector;
 
 use super::*;
 use crate::ast::{DurationExpr, ExprKind};
