@@ -1,5 +1,9 @@
 //! The engine: parses, plans and evaluates one query against a source.
 
+use crate::ast::ValueType;
+use crate::eval::grid::Grid;
+use crate::eval::{Evaluator, Query, finish};
+use crate::plan::{Settings, plan};
 use crate::{Answer, Expr, Interrupt, QueryError, Source};
 
 /// What an engine allows itself, and the language's settings.
@@ -107,13 +111,38 @@ impl Engine {
     /// Evaluates a parsed query; `text` is what it was parsed from (for positions in annotations).
     pub fn query_expr(
         &self,
-        _source: &dyn Source,
-        _expr: &Expr,
-        _text: &str,
-        _time: QueryTime,
-        _options: &QueryOptions,
-        _interrupt: &Interrupt,
+        source: &dyn Source,
+        expr: &Expr,
+        text: &str,
+        time: QueryTime,
+        options: &QueryOptions,
+        interrupt: &Interrupt,
     ) -> Result<Answer, QueryError> {
-        Err(QueryError::execution("not evaluated yet"))
+        let lookback = options.lookback_ms.filter(|ms| *ms > 0).unwrap_or(self.options.lookback_ms);
+        let (grid, step) = self.grid(expr, time)?;
+        let settings = Settings { lookback, subquery_step: self.options.subquery_step_ms, step };
+        let plan = plan(expr, grid, settings)?;
+        let query = Query::new(&plan, &self.options, lookback, source, interrupt)?;
+        let mut evaluator = Evaluator::new(&query, &grid, options.per_step_stats);
+        let value = evaluator.evaluate(&plan.root, grid)?;
+        interrupt.check()?;
+        let range = matches!(time, QueryTime::Range { .. });
+        Ok(finish(evaluator, value, &grid, range, text))
+    }
+
+    /// The times to evaluate at, and the step.
+    fn grid(&self, expr: &Expr, time: QueryTime) -> Result<(Grid, i64), QueryError> {
+        let (start, end, step) = match time {
+            QueryTime::Instant(time) => return Ok((Grid::instant(time), 0)),
+            QueryTime::Range { start, end, step } => (start, end, step),
+        };
+        let kind = expr.value_type();
+        if !matches!(kind, ValueType::Scalar | ValueType::InstantVector) {
+            return Err(QueryError::Invalid(format!(
+                "invalid expression type \"{}\" for range query, must be Scalar or instant Vector",
+                kind.documented()
+            )));
+        }
+        Ok((Grid::range(start, end, step, self.options.samples_max)?, step))
     }
 }

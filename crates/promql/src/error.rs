@@ -9,6 +9,9 @@ pub enum QueryError {
     /// The text is not a query, or not one that can be asked this way.
     #[error("{0}")]
     Parse(ParseError),
+    /// The query cannot be asked this way: a range vector over a range, a duration of nothing, ….
+    #[error("{0}")]
+    Invalid(String),
     /// The query cannot be answered on this data: ambiguous matching, a wrong parameter, ….
     #[error("{0}")]
     Execution(String),
@@ -25,6 +28,12 @@ pub enum QueryError {
 }
 
 impl QueryError {
+    /// Prometheus' text for its limit on samples.
+    pub(crate) fn too_many_samples() -> Self {
+        let detail = "query processing would load too many samples into memory in query execution";
+        Self::Limit { name: "samples_max", detail: detail.to_owned() }
+    }
+
     pub(crate) fn execution(text: impl Into<String>) -> Self {
         Self::Execution(text.into())
     }

@@ -1,0 +1,122 @@
+//! Aggregations: many series become one per group, or some of each group are chosen.
+
+mod choose;
+mod columns;
+mod count_values;
+mod grouping;
+mod heap;
+mod quantiles;
+mod ratio;
+mod totals;
+
+use crate::QueryError;
+use crate::ast::{AggregateOp, Span};
+use crate::eval::Evaluator;
+use crate::eval::frame::Frame;
+use crate::eval::grid::Grid;
+use crate::eval::parallel::ordered;
+use crate::eval::pipeline::Pipeline;
+use crate::plan::{Aggregate, Node};
+use columns::{Avg, Count, Group, Max, Min, Reduce, Stddev, Stdvar, Sum};
+use grouping::Grouping;
+use totals::{Partial, Totals};
+
+impl<'a> Evaluator<'a> {
+    pub(super) fn aggregate(
+        &mut self,
+        aggregate: &'a Aggregate,
+        span: Span,
+        grid: Grid,
+    ) -> Result<Frame, QueryError> {
+        use AggregateOp as Op;
+        match aggregate.op {
+            Op::Sum => self.reduce::<Sum>(aggregate, grid),
+            Op::Avg => self.reduce::<Avg>(aggregate, grid),
+            Op::Count => self.reduce::<Count>(aggregate, grid),
+            Op::Min => self.reduce::<Min>(aggregate, grid),
+            Op::Max => self.reduce::<Max>(aggregate, grid),
+            Op::Group => self.reduce::<Group>(aggregate, grid),
+            Op::Stddev => self.reduce::<Stddev>(aggregate, grid),
+            Op::Stdvar => self.reduce::<Stdvar>(aggregate, grid),
+            Op::Quantile => self.quantile(aggregate, grid),
+            Op::CountValues => self.count_values(aggregate, grid),
+            Op::Topk | Op::Bottomk | Op::Limitk | Op::LimitRatio => {
+                self.choose(aggregate, span, grid)
+            }
+        }
+    }
+
+    /// Reduces each group to one series.
+    fn reduce<R: Reduce>(
+        &mut self,
+        aggregate: &'a Aggregate,
+        grid: Grid,
+    ) -> Result<Frame, QueryError> {
+        let grouping = Grouping::new(aggregate);
+        let span = aggregate.inner.span;
+        let mut totals =
+            Totals::<R>::new(grouping, aggregate.op, span, &self.query.budget, grid.len);
+        let held = self.held.now;
+        if self.can_stream(&aggregate.inner, grid) {
+            let pipeline = self.pipeline(&aggregate.inner, grid)?;
+            self.reduce_stream(&pipeline, &mut totals)?;
+        } else {
+            let frame = self.vector(&aggregate.inner, grid)?;
+            totals.add_frame(&frame, &mut self.notes)?;
+        }
+        self.held.now = held;
+        totals.finish(&mut self.notes)
+    }
+
+    /// Can the input be aggregated run by run? Not if series may have to be refused because they
+    /// became equal: for that, all have to be seen.
+    fn can_stream(&self, node: &Node, grid: Grid) -> bool {
+        use crate::plan::Kind;
+        fn fixed_name(node: &Node) -> bool {
+            match &node.kind {
+                Kind::Selector(selector) => selector.name().is_some(),
+                Kind::Range(range) => range.selector.name().is_some(),
+                Kind::Negate(inner) => fixed_name(inner),
+                Kind::Binary(binary) => fixed_name(&binary.lhs) || fixed_name(&binary.rhs),
+                Kind::Call(call) => call.args.iter().any(fixed_name),
+                _ => false,
+            }
+        }
+        self.is_stream(node, grid)
+            && (self.query.options.delayed_name_removal
+                || matches!(node.kind, Kind::Selector(_))
+                || fixed_name(node))
+    }
+
+    fn reduce_stream<R: Reduce>(
+        &mut self,
+        pipeline: &Pipeline<'_>,
+        totals: &mut Totals<R>,
+    ) -> Result<(), QueryError> {
+        let grouping = totals.grouping().clone();
+        let Self { query, notes, reads, .. } = self;
+        ordered(
+            query.options.threads,
+            pipeline.tasks(),
+            || pipeline.scratch(),
+            |scratch, series| {
+                let run = pipeline.run(scratch, series, grouping.needs_labels())?;
+                // Histograms are added up one after the other: their sum depends on the order.
+                let partial = if run.frame.has_histograms() {
+                    Partial::Frame(run.frame)
+                } else {
+                    Partial::reduced(&grouping, &run.frame)?
+                };
+                Ok((partial, run.notes, run.reads))
+            },
+            |(partial, more, counted)| {
+                notes.merge(more);
+                reads.merge(&counted);
+                match partial {
+                    Partial::Frame(frame) => totals.add_frame(&frame, notes),
+                    Partial::Reduced(partial) => totals.merge(partial),
+                }
+            },
+        )
+    }
+}

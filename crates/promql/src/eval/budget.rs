@@ -1,0 +1,74 @@
+//! What a query may hold in memory at once.
+//!
+//! Invariant: memory in proportion to series × steps is asked for here before it is allocated, and
+//! given back when its owner is dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::QueryError;
+
+/// Bytes held by one query, shared by its threads.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    held: AtomicUsize,
+    max: usize,
+}
+
+impl Budget {
+    pub fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { held: AtomicUsize::new(0), max })
+    }
+
+    /// An empty claim, to be grown.
+    pub fn claim(self: &Arc<Self>) -> Claim {
+        Claim { budget: Arc::clone(self), bytes: 0 }
+    }
+}
+
+/// A part of the budget, given back on drop.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Claim {
+    pub fn grow(&mut self, bytes: usize) -> Result<(), QueryError> {
+        let before = self.budget.held.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes = self.bytes.saturating_add(bytes);
+        if before.saturating_add(bytes) > self.budget.max {
+            return Err(QueryError::Limit {
+                name: "memory_max",
+                detail: format!("the query needs more than {} bytes of memory", self.budget.max),
+            });
+        }
+        Ok(())
+    }
+
+    /// The budget that this is a part of.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_can_be_claimed_again() {
+        let budget = Budget::new(100);
+        let mut claim = budget.claim();
+        claim.grow(80).unwrap();
+        assert!(budget.claim().grow(40).is_err());
+        drop(claim);
+        budget.claim().grow(100).unwrap();
+    }
+}

@@ -1,0 +1,223 @@
+//! Vectors that can be computed series by series: a selector, possibly under a range function, under
+//! any number of stages.
+//!
+//! Invariant: a run of series is computed without knowing the others, so that runs can be spread
+//! over threads and aggregated one after the other.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use metricstor_model::{Labels, METRIC_NAME, Samples, SeriesSet};
+
+use crate::QueryError;
+use crate::ast::{RangeExtension, Span};
+use crate::eval::annotations::Annotations;
+use crate::eval::frame::{Frame, Head};
+use crate::eval::grid::Grid;
+use crate::eval::instant::{Take, pick};
+use crate::eval::parallel::{Tasks, tasks};
+use crate::eval::query::Query;
+use crate::eval::range::RangeFunction;
+use crate::eval::range::smoothed::Smoothed;
+use crate::eval::range::track::Track;
+use crate::eval::range::window::{Extent, Remarks, Results, slide};
+use crate::eval::relabel::without_metadata;
+use crate::eval::samples::Reads;
+use crate::eval::scalar::Scalar;
+use crate::eval::stage::Stage;
+use crate::plan::Selector;
+
+/// What is read from each series.
+#[derive(Debug)]
+pub(crate) enum Intake {
+    /// An instant selector.
+    Instant(Take),
+    /// A `smoothed` instant selector.
+    Smoothed,
+    /// A range function over a range selector.
+    Range { name: &'static str, scalars: Vec<Scalar>, range: i64 },
+}
+
+pub(crate) struct Pipeline<'a> {
+    pub query: &'a Query<'a>,
+    pub selector: &'a Selector,
+    /// Where annotations point: the selector, or the first argument of its function.
+    pub span: Span,
+    pub grid: Grid,
+    pub intake: Intake,
+    /// Innermost first.
+    pub stages: Vec<Stage>,
+    /// Count samples by step.
+    pub by_step: bool,
+}
+
+/// A computed run.
+pub(crate) struct Run {
+    pub frame: Frame,
+    pub notes: Annotations,
+    pub reads: Reads,
+}
+
+/// What a thread needs to compute runs, reused from series to series.
+pub(crate) struct Scratch {
+    samples: Samples,
+    track: Track,
+    results: Results,
+    function: Option<RangeFunction>,
+}
+
+impl Pipeline<'_> {
+    pub fn series(&self) -> &Arc<dyn SeriesSet> {
+        self.query.set(self.selector.selection)
+    }
+
+    pub fn tasks(&self) -> Tasks {
+        tasks(self.series().len(), self.grid.len)
+    }
+
+    /// Fails if the function does not go with the selector.
+    pub fn check(&self) -> Result<(), QueryError> {
+        self.function().map(drop)
+    }
+
+    fn function(&self) -> Result<Option<RangeFunction>, QueryError> {
+        match &self.intake {
+            Intake::Range { name, scalars, .. } => {
+                RangeFunction::new(name, scalars, self.selector.extension)
+            }
+            Intake::Instant(_) | Intake::Smoothed => Ok(None),
+        }
+    }
+
+    pub fn scratch(&self) -> Scratch {
+        Scratch {
+            samples: Samples::default(),
+            track: Track::default(),
+            results: Results::default(),
+            // `check` has seen to it that there is no error.
+            function: self.function().ok().flatten(),
+        }
+    }
+
+    /// Do the results lose the metric's name on the way?
+    pub fn drops_name(&self) -> bool {
+        self.intake_drops_name() || self.stages.iter().any(Stage::drops_name)
+    }
+
+    /// Is it a range function that drops the name?
+    pub fn is_over_range(&self) -> bool {
+        matches!(self.intake, Intake::Range { .. }) && self.intake_drops_name()
+    }
+
+    fn intake_drops_name(&self) -> bool {
+        match &self.intake {
+            Intake::Instant(take) => matches!(take, Take::Time | Take::StartTime),
+            Intake::Smoothed => false,
+            Intake::Range { name, .. } => !matches!(*name, "last_over_time" | "first_over_time"),
+        }
+    }
+
+    /// Computes the series of a run, those without samples left out. Labels are left empty unless
+    /// they are asked for.
+    pub fn run(
+        &self,
+        scratch: &mut Scratch,
+        series: Range<usize>,
+        labels: bool,
+    ) -> Result<Run, QueryError> {
+        let mut run = Run {
+            frame: Frame::new(&self.query.budget, self.grid.len),
+            notes: Annotations::default(),
+            reads: Reads::new(if self.by_step { self.grid.len } else { 0 }),
+        };
+        run.frame.reserve(series.len())?;
+        for i in series {
+            self.query.interrupt.check()?;
+            self.read(scratch, i, &mut run)?;
+            let results = &mut scratch.results;
+            if results.any {
+                let head = Head {
+                    labels: if labels { self.labels(i) } else { self.query.no_labels.clone() },
+                    drop_name: self.intake_drops_name(),
+                };
+                run.frame.push(head, &results.cells, std::mem::take(&mut results.histograms));
+            }
+        }
+        for stage in &self.stages {
+            stage.apply(&mut run.frame, &self.grid, &mut run.notes);
+        }
+        if self.stages.iter().any(Stage::drops_name) {
+            run.frame.heads.iter_mut().for_each(|head| head.drop_name = true);
+        }
+        Ok(run)
+    }
+
+    fn labels(&self, i: usize) -> Labels {
+        let labels = self.series().labels(i);
+        if self.drops_name() && !self.query.options.delayed_name_removal {
+            without_metadata(&labels)
+        } else {
+            labels
+        }
+    }
+
+    /// Reads series `i` and applies the intake to it.
+    fn read(&self, scratch: &mut Scratch, i: usize, run: &mut Run) -> Result<(), QueryError> {
+        let (lookback, shift) = (self.query.lookback, self.selector.shift);
+        let (range, before, after) = match (&self.intake, self.selector.extension) {
+            (Intake::Instant(_), _) => (0, lookback, 0),
+            (Intake::Smoothed, _) => (0, lookback, lookback),
+            (Intake::Range { range, .. }, RangeExtension::None) => (*range, 0, 0),
+            (Intake::Range { range, .. }, RangeExtension::Anchored) => (*range, lookback, 0),
+            (Intake::Range { range, .. }, RangeExtension::Smoothed) => (*range, lookback, lookback),
+        };
+        let samples = shift.range(&self.grid, range.saturating_add(before), after);
+        self.series().read(i, samples, &mut scratch.samples)?;
+        if let Intake::Instant(take) = self.intake {
+            let Scratch { samples, results, .. } = scratch;
+            pick(samples, &self.grid, shift, lookback, take, results, &mut run.reads);
+            return Ok(());
+        }
+        let extent = Extent { shift, range, before, after };
+        self.apply(scratch, i, &extent, run)
+    }
+
+    fn apply(
+        &self,
+        scratch: &mut Scratch,
+        i: usize,
+        extent: &Extent,
+        run: &mut Run,
+    ) -> Result<(), QueryError> {
+        let Scratch { samples, track, results, function } = scratch;
+        let starts = self.query.options.start_timestamps
+            && function.as_ref().is_some_and(|f| RangeFunction::uses_start_times(f.name));
+        track.load(samples, starts);
+        if self.selector.totals_only {
+            track.keep_totals();
+        }
+        let name = || self.metric_name(i);
+        let mut remarks = Remarks { notes: &mut run.notes, span: self.span, name: &name };
+        match function {
+            Some(function) => {
+                function.apply(track, &self.grid, extent, &mut remarks, results, &mut run.reads)?;
+                if function.expects_counter() && results.any && results.has_floats() {
+                    let labels = || self.series().labels(i);
+                    self.query.remark_non_counter(&name(), labels, self.span, &mut run.notes);
+                }
+                Ok(())
+            }
+            None => {
+                let reads = &mut run.reads;
+                slide(&mut Smoothed, track, &self.grid, extent, &mut remarks, results, reads)
+            }
+        }
+    }
+
+    fn metric_name(&self, i: usize) -> String {
+        match self.selector.name() {
+            Some(name) => name.to_owned(),
+            None => self.series().labels(i).get(METRIC_NAME).unwrap_or("").to_owned(),
+        }
+    }
+}

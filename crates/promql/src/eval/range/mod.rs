@@ -1,0 +1,187 @@
+//! Functions over range vectors: each is a kernel that is moved over the windows of a series.
+
+mod counter;
+mod extended;
+mod histogram_change;
+mod instant_change;
+pub(crate) mod matrix;
+mod order;
+mod over_time;
+mod regression;
+pub(crate) mod smoothed;
+mod start_time;
+pub(crate) mod track;
+mod transitions;
+pub(crate) mod window;
+
+use crate::QueryError;
+use crate::ast::RangeExtension;
+use crate::eval::grid::Grid;
+use crate::eval::samples::Reads;
+use crate::eval::scalar::Scalar;
+
+use counter::{Change, Extrapolated};
+use track::Track;
+use window::{Extent, Remarks, Results, slide};
+
+/// A range function with its scalar arguments, ready to be applied to series after series.
+#[derive(Debug)]
+pub(crate) struct RangeFunction {
+    pub name: &'static str,
+    kernel: Kernel,
+}
+
+#[derive(Debug)]
+enum Kernel {
+    Extrapolated(Extrapolated),
+    Extended(extended::Extended),
+    LastChange(instant_change::LastChange),
+    Transitions(transitions::Transitions),
+    Count(over_time::Count),
+    Present(over_time::Present),
+    Sum(over_time::Sum),
+    Avg(over_time::Avg),
+    Extreme(over_time::Extreme),
+    Edge(over_time::Edge),
+    Variance(over_time::Variance),
+    Quantile(order::Quantile),
+    MedianDeviation(order::MedianDeviation),
+    Slope(regression::Slope),
+    Prediction(regression::Prediction),
+    Smoothing(regression::Smoothing),
+}
+
+impl RangeFunction {
+    /// Fails if the function cannot be applied to extended windows; `scalars` are its arguments but
+    /// for the range vector. `None` if there is no range function of this name.
+    pub fn new(
+        name: &'static str,
+        scalars: &[Scalar],
+        extension: RangeExtension,
+    ) -> Result<Option<Self>, QueryError> {
+        check_extension(name, extension)?;
+        let kernel = kernel(name, scalars, extension);
+        Ok(kernel.map(|kernel| Self { name, kernel }))
+    }
+
+    /// Does the function return samples as they were, under their own name?
+    pub fn keeps_name(&self) -> bool {
+        matches!(self.name, "last_over_time" | "first_over_time")
+    }
+
+    /// Does the function look at start timestamps?
+    pub fn uses_start_times(name: &str) -> bool {
+        matches!(name, "rate" | "irate" | "increase" | "resets")
+    }
+
+    /// Is the function meant for counters alone, so that others are worth a remark?
+    pub fn expects_counter(&self) -> bool {
+        matches!(self.name, "rate" | "increase")
+    }
+
+    /// Applies the function to every window of a series.
+    pub fn apply(
+        &mut self,
+        track: &Track,
+        grid: &Grid,
+        extent: &Extent,
+        remarks: &mut Remarks<'_>,
+        results: &mut Results,
+        reads: &mut Reads,
+    ) -> Result<(), QueryError> {
+        macro_rules! apply {
+            ($($kind:ident),*) => {
+                match &mut self.kernel {
+                    $(Kernel::$kind(kernel) => {
+                        slide(kernel, track, grid, extent, remarks, results, reads)
+                    })*
+                }
+            };
+        }
+        apply!(
+            Extrapolated,
+            Extended,
+            LastChange,
+            Transitions,
+            Count,
+            Present,
+            Sum,
+            Avg,
+            Extreme,
+            Edge,
+            Variance,
+            Quantile,
+            MedianDeviation,
+            Slope,
+            Prediction,
+            Smoothing
+        )
+    }
+}
+
+fn kernel(name: &str, scalars: &[Scalar], extension: RangeExtension) -> Option<Kernel> {
+    let scalar = |i: usize| scalars.get(i).cloned().unwrap_or(Scalar::Constant(f64::NAN));
+    let change = |change| match extension {
+        RangeExtension::None => Kernel::Extrapolated(Extrapolated::new(change)),
+        _ => {
+            let smoothed = extension == RangeExtension::Smoothed;
+            Kernel::Extended(extended::Extended { change, smoothed })
+        }
+    };
+    let transitions = |resets| {
+        let anchored = extension == RangeExtension::Anchored;
+        Kernel::Transitions(transitions::Transitions::new(resets, anchored))
+    };
+    let extreme = |max, time| Kernel::Extreme(over_time::Extreme { max, time });
+    let edge = |last, time| Kernel::Edge(over_time::Edge { last, time });
+    Some(match name {
+        "rate" => change(Change::Rate),
+        "increase" => change(Change::Increase),
+        "delta" => change(Change::Delta),
+        "irate" => Kernel::LastChange(instant_change::LastChange { rate: true }),
+        "idelta" => Kernel::LastChange(instant_change::LastChange { rate: false }),
+        "resets" => transitions(true),
+        "changes" => transitions(false),
+        "count_over_time" => Kernel::Count(over_time::Count),
+        "present_over_time" | "absent_over_time" => Kernel::Present(over_time::Present),
+        "sum_over_time" => Kernel::Sum(over_time::Sum),
+        "avg_over_time" => Kernel::Avg(over_time::Avg),
+        "max_over_time" => extreme(true, false),
+        "min_over_time" => extreme(false, false),
+        "ts_of_max_over_time" => extreme(true, true),
+        "ts_of_min_over_time" => extreme(false, true),
+        "first_over_time" => edge(false, false),
+        "last_over_time" => edge(true, false),
+        "ts_of_first_over_time" => edge(false, true),
+        "ts_of_last_over_time" => edge(true, true),
+        "stdvar_over_time" => Kernel::Variance(over_time::Variance { deviation: false }),
+        "stddev_over_time" => Kernel::Variance(over_time::Variance { deviation: true }),
+        "quantile_over_time" => {
+            Kernel::Quantile(order::Quantile { q: scalar(0), sorted: Vec::new() })
+        }
+        "mad_over_time" => Kernel::MedianDeviation(order::MedianDeviation::default()),
+        "deriv" => Kernel::Slope(regression::Slope),
+        "predict_linear" => Kernel::Prediction(regression::Prediction { distance: scalar(0) }),
+        "double_exponential_smoothing" => {
+            Kernel::Smoothing(regression::Smoothing { smoothing: scalar(0), trend: scalar(1) })
+        }
+        _ => return None,
+    })
+}
+
+/// Extended windows hold samples from outside the range; most functions would be wrong on them.
+fn check_extension(name: &str, extension: RangeExtension) -> Result<(), QueryError> {
+    let (modifier, safe): (_, &[&str]) = match extension {
+        RangeExtension::None => return Ok(()),
+        RangeExtension::Anchored => {
+            ("anchored", &["changes", "delta", "increase", "rate", "resets"])
+        }
+        RangeExtension::Smoothed => ("smoothed", &["delta", "increase", "rate"]),
+    };
+    if safe.contains(&name) {
+        return Ok(());
+    }
+    let safe = safe.join(", ");
+    let text = format!("{modifier} modifier can only be used with: {safe} - not with {name}");
+    Err(QueryError::execution(text))
+}

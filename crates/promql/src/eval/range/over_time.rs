@@ -1,0 +1,208 @@
+//! `sum_over_time`, `avg_over_time` and their like: one number from all samples of a window.
+
+use metricstor_model::{HistogramMean, HistogramSum, Reconciled};
+
+use crate::QueryError;
+use crate::eval::annotations::Operation;
+use crate::eval::kahan::{Kahan, Mean};
+use crate::eval::range::track::Point;
+use crate::eval::range::window::{Kernel, Outcome, Remarks, Window};
+
+/// `count_over_time`
+#[derive(Debug)]
+pub(crate) struct Count;
+
+impl Kernel for Count {
+    fn apply(&mut self, w: &Window<'_>, _: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
+        Ok(Outcome::Float(w.len() as f64))
+    }
+}
+
+/// `present_over_time`, and the first half of `absent_over_time`.
+#[derive(Debug)]
+pub(crate) struct Present;
+
+impl Kernel for Present {
+    fn apply(&mut self, _: &Window<'_>, _: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
+        Ok(Outcome::Float(1.0))
+    }
+}
+
+/// `sum_over_time`
+#[derive(Debug)]
+pub(crate) struct Sum;
+
+impl Kernel for Sum {
+    fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
+        if w.histograms.is_empty() {
+            let mut sum = Kahan::default();
+            w.values.iter().for_each(|value| sum.add(*value));
+            let value = if sum.sum.is_infinite() { sum.sum } else { sum.value() };
+            return Ok(Outcome::Float(value));
+        }
+        Ok(histograms(w, remarks, |points, remarks| {
+            let mut sum = HistogramSum::new(&points[0].1);
+            let fits = points[1..].iter().all(|(_, h)| sum.add(h).is_ok());
+            fits.then(|| {
+                remarks.reconciled(sum.reconciled());
+                sum.finish()
+            })
+        }))
+    }
+}
+
+/// `avg_over_time`
+#[derive(Debug)]
+pub(crate) struct Avg;
+
+impl Kernel for Avg {
+    fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
+        if w.histograms.is_empty() {
+            let mut mean = Mean::of(w.values[0]);
+            w.values[1..].iter().for_each(|value| mean.add(*value));
+            return Ok(Outcome::Float(mean.value()));
+        }
+        Ok(histograms(w, remarks, |points, remarks| {
+            let mut mean = HistogramMean::new(&points[0].1);
+            let fits = points[1..].iter().all(|(_, h)| mean.add(h).is_ok());
+            fits.then(|| {
+                remarks.reconciled(mean.reconciled());
+                mean.finish()
+            })
+        }))
+    }
+}
+
+/// Combines the histograms of a window that holds nothing else.
+fn histograms(
+    w: &Window<'_>,
+    remarks: &mut Remarks<'_>,
+    combine: impl Fn(&[Point], &mut Remarks<'_>) -> Option<metricstor_model::FloatHistogram>,
+) -> Outcome {
+    if w.is_mixed() {
+        remarks.notes.mixed_floats_histograms(&(remarks.name)(), remarks.span);
+        return Outcome::Nothing;
+    }
+    match combine(w.histograms, remarks) {
+        Some(histogram) => Outcome::Histogram(histogram),
+        None => {
+            remarks.notes.mixed_exponential_custom(&(remarks.name)(), remarks.span);
+            Outcome::Nothing
+        }
+    }
+}
+
+impl Remarks<'_> {
+    fn reconciled(&mut self, reconciled: Reconciled) {
+        if reconciled.counter_reset_collision {
+            self.notes.counter_reset_collision(Operation::Aggregation, self.span);
+        }
+        if reconciled.custom_bounds {
+            self.notes.mismatched_custom_buckets(Operation::Aggregation, self.span);
+        }
+    }
+
+    /// Functions of floats pass over histograms, but say so if there are both.
+    pub(crate) fn histograms_ignored(&mut self, w: &Window<'_>) {
+        if w.is_mixed() {
+            self.notes.histogram_ignored_in_mixed_range(&(self.name)(), self.span);
+        }
+    }
+}
+
+/// `min_over_time`, `max_over_time`, `ts_of_min_over_time`, `ts_of_max_over_time`
+#[derive(Debug)]
+pub(crate) struct Extreme {
+    pub max: bool,
+    /// The time of the (last) extreme value rather than the value.
+    pub time: bool,
+}
+
+impl Extreme {
+    fn value(&self, values: &[f64]) -> f64 {
+        let mut best = values[0];
+        for &value in values {
+            let better = if self.max { value > best } else { value < best };
+            if better || best.is_nan() {
+                best = value;
+            }
+        }
+        best
+    }
+
+    fn time(&self, w: &Window<'_>) -> f64 {
+        let mut best = (w.values[0], w.times[0]);
+        for (&value, &time) in w.values.iter().zip(w.times) {
+            let better = if self.max { value >= best.0 } else { value <= best.0 };
+            if better || best.0.is_nan() {
+                best = (value, time);
+            }
+        }
+        best.1 as f64 / 1000.0
+    }
+}
+
+impl Kernel for Extreme {
+    fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
+        if w.values.is_empty() {
+            return Ok(Outcome::Nothing);
+        }
+        remarks.histograms_ignored(w);
+        Ok(Outcome::Float(if self.time { self.time(w) } else { self.value(w.values) }))
+    }
+}
+
+/// `first_over_time`, `last_over_time`, `ts_of_first_over_time`, `ts_of_last_over_time`
+#[derive(Debug)]
+pub(crate) struct Edge {
+    pub last: bool,
+    /// Its time rather than its value.
+    pub time: bool,
+}
+
+impl Kernel for Edge {
+    fn apply(&mut self, w: &Window<'_>, _: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
+        let (float, histogram) = if self.last {
+            (w.times.last().zip(w.values.last()), w.histograms.last())
+        } else {
+            (w.times.first().zip(w.values.first()), w.histograms.first())
+        };
+        let outer = |float: i64, histogram: i64| {
+            if self.last { float > histogram } else { float < histogram }
+        };
+        Ok(match (float, histogram) {
+            (Some((t, value)), h) if h.is_none_or(|(at, _)| outer(*t, *at)) => {
+                Outcome::Float(if self.time { *t as f64 / 1000.0 } else { *value })
+            }
+            (_, Some((t, _))) if self.time => Outcome::Float(*t as f64 / 1000.0),
+            (_, Some((_, histogram))) => Outcome::Histogram((**histogram).clone()),
+            (_, None) => Outcome::Nothing,
+        })
+    }
+}
+
+/// `stdvar_over_time`, `stddev_over_time`
+#[derive(Debug)]
+pub(crate) struct Variance {
+    /// The square root of it.
+    pub deviation: bool,
+}
+
+impl Kernel for Variance {
+    fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
+        if w.values.is_empty() {
+            return Ok(Outcome::Nothing);
+        }
+        remarks.histograms_ignored(w);
+        let (mut mean, mut squares) = (Kahan::default(), Kahan::default());
+        let mut count = 0.0;
+        for &value in w.values {
+            count += 1.0;
+            let distance = value - mean.value();
+            mean.add(distance / count);
+            squares.add(distance * (value - mean.value()));
+        }
+        let variance = squares.value() / count;
+        Ok(Outcome::Float(if self.deviation { variance.sqrt() } else { variance }))
+    }
+}

@@ -1,0 +1,196 @@
+//! The window of a range selector, moved over the steps.
+//!
+//! Invariant: windows are open on the left and closed on the right; their ends only ever move
+//! forward, so that all windows of a series together cost as much as its samples.
+
+use crate::QueryError;
+use crate::ast::Span;
+use crate::eval::annotations::Annotations;
+use crate::eval::frame::{ABSENT, HISTOGRAM, Histograms, float_cell, histogram_weight, is_float};
+use crate::eval::grid::{Grid, Shift};
+use crate::eval::samples::Reads;
+use metricstor_model::FloatHistogram;
+
+use super::track::{Point, Track};
+
+/// Which window belongs to a step. Milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extent {
+    pub shift: Shift,
+    pub range: i64,
+    /// How much farther than the range itself extended selectors look.
+    pub before: i64,
+    pub after: i64,
+}
+
+/// The samples of one series in one window.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window<'a> {
+    pub times: &'a [i64],
+    pub values: &'a [f64],
+    pub histograms: &'a [Point],
+    /// Start timestamps of floats and histograms; empty when there are none.
+    pub starts: &'a [i64],
+    pub histogram_starts: &'a [i64],
+    /// The place of the first float in the series.
+    pub first: usize,
+    /// The range itself; an extended window holds samples around it.
+    pub start: i64,
+    pub end: i64,
+    /// The range's length in seconds.
+    pub seconds: f64,
+    /// The step.
+    pub time: i64,
+    pub step: usize,
+}
+
+impl Window<'_> {
+    pub fn is_mixed(&self) -> bool {
+        !self.values.is_empty() && !self.histograms.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.values.len() + self.histograms.len()
+    }
+}
+
+/// What a function makes of a window.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Nothing,
+    Float(f64),
+    Histogram(FloatHistogram),
+}
+
+impl From<Option<f64>> for Outcome {
+    fn from(value: Option<f64>) -> Self {
+        value.map_or(Self::Nothing, Self::Float)
+    }
+}
+
+/// Where a function says what it has to say about a series.
+pub(crate) struct Remarks<'a> {
+    pub notes: &'a mut Annotations,
+    pub span: Span,
+    /// The metric's name, found when first needed.
+    pub name: &'a dyn Fn() -> String,
+}
+
+/// A function over windows of one series; the same value is used for series after series.
+pub(crate) trait Kernel {
+    /// Looks at a series before its windows.
+    fn begin(&mut self, _track: &Track) {}
+
+    /// A window with at least one sample.
+    fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError>;
+}
+
+/// The results for one series.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    pub cells: Vec<f64>,
+    pub histograms: Histograms,
+    /// Is there any?
+    pub any: bool,
+}
+
+impl Results {
+    pub fn reset(&mut self, steps: usize) {
+        self.cells.clear();
+        self.cells.resize(steps, ABSENT);
+        self.histograms.clear();
+        self.any = false;
+    }
+
+    pub fn has_floats(&self) -> bool {
+        self.cells.iter().any(|cell| is_float(*cell))
+    }
+
+    fn set(&mut self, step: usize, outcome: Outcome) {
+        match outcome {
+            Outcome::Nothing => return,
+            Outcome::Float(value) => self.cells[step] = float_cell(value),
+            Outcome::Histogram(histogram) => {
+                self.cells[step] = HISTOGRAM;
+                self.histograms.push((step as u32, histogram.into()));
+            }
+        }
+        self.any = true;
+    }
+}
+
+/// Applies a function to all windows of a series.
+pub(crate) fn slide(
+    kernel: &mut impl Kernel,
+    track: &Track,
+    grid: &Grid,
+    extent: &Extent,
+    remarks: &mut Remarks<'_>,
+    results: &mut Results,
+    reads: &mut Reads,
+) -> Result<(), QueryError> {
+    results.reset(grid.len);
+    if track.times.is_empty() && track.histograms.is_empty() {
+        return Ok(());
+    }
+    kernel.begin(track);
+    let (mut floats, mut histograms) = (Slice::default(), Slice::default());
+    for (step, time) in grid.times().enumerate() {
+        let end = extent.shift.apply(time);
+        let start = end.saturating_sub(extent.range);
+        let (from, to) = (start.saturating_sub(extent.before), end.saturating_add(extent.after));
+        let mut fresh = floats.advance(&track.times, |t| *t, from, to);
+        let mut weight = floats.to - floats.from;
+        if !track.histograms.is_empty() {
+            let new = histograms.advance(&track.histograms, |point| point.0, from, to);
+            let weigh =
+                |points: &[Point]| points.iter().map(|p| histogram_weight(&p.1)).sum::<usize>();
+            weight += weigh(&track.histograms[histograms.from..histograms.to]);
+            fresh += weigh(&track.histograms[histograms.to - new..histograms.to]);
+        }
+        if weight == 0 {
+            continue;
+        }
+        reads.add(step, weight, fresh);
+        let window = Window {
+            times: &track.times[floats.from..floats.to],
+            values: &track.values[floats.from..floats.to],
+            histograms: &track.histograms[histograms.from..histograms.to],
+            starts: track.starts.get(floats.from..floats.to).unwrap_or(&[]),
+            histogram_starts: track
+                .histogram_starts
+                .get(histograms.from..histograms.to)
+                .unwrap_or(&[]),
+            first: floats.from,
+            start,
+            end,
+            seconds: extent.range as f64 / 1000.0,
+            time,
+            step,
+        };
+        results.set(step, kernel.apply(&window, remarks)?);
+    }
+    Ok(())
+}
+
+/// A part of a list that moves forward over it.
+#[derive(Debug, Default, Clone, Copy)]
+struct Slice {
+    from: usize,
+    to: usize,
+}
+
+impl Slice {
+    /// Moves to what lies inside `(start, end]`; how many entries were not seen before.
+    #[inline]
+    fn advance<T>(&mut self, list: &[T], time: impl Fn(&T) -> i64, start: i64, end: i64) -> usize {
+        let before = self.to;
+        while self.to < list.len() && time(&list[self.to]) <= end {
+            self.to += 1;
+        }
+        while self.from < self.to && time(&list[self.from]) <= start {
+            self.from += 1;
+        }
+        self.to - self.from.max(before)
+    }
+}

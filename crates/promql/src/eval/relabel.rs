@@ -1,0 +1,82 @@
+//! Changing the labels of results: names removed, series that became equal united.
+
+use std::collections::HashMap;
+
+use metricstor_model::{Labels, METRIC_NAME};
+
+use crate::QueryError;
+use crate::eval::frame::{Cell, Frame, is_absent};
+
+const TYPE: &str = "__type__";
+const UNIT: &str = "__unit__";
+
+/// Is this a label that says what the metric is, rather than which series?
+pub(crate) fn is_metadata(label: &str) -> bool {
+    matches!(label, METRIC_NAME | TYPE | UNIT)
+}
+
+/// The labels without those about the metric.
+pub(crate) fn without_metadata(labels: &Labels) -> Labels {
+    if labels.iter().any(|(name, _)| is_metadata(name)) {
+        labels.retain(|name| !is_metadata(name))
+    } else {
+        labels.clone()
+    }
+}
+
+fn collision() -> QueryError {
+    QueryError::execution("vector cannot contain metrics with the same labelset")
+}
+
+/// Removes the names of the series marked for it.
+pub(crate) fn drop_names(frame: &mut Frame) {
+    for head in frame.heads.iter_mut().filter(|head| head.drop_name) {
+        head.labels = without_metadata(&head.labels);
+        head.drop_name = false;
+    }
+}
+
+/// Do two series have the same labels?
+fn has_duplicates(frame: &Frame) -> bool {
+    let mut seen = hashbrown::HashSet::with_capacity(frame.len());
+    !frame.heads.iter().all(|head| seen.insert(&head.labels))
+}
+
+/// Fails if two series have the same labels.
+pub(crate) fn refuse_duplicates(frame: &Frame) -> Result<(), QueryError> {
+    if has_duplicates(frame) { Err(collision()) } else { Ok(()) }
+}
+
+/// Unites series with the same labels; fails if two of them have a sample at the same step.
+pub(crate) fn unite(frame: Frame) -> Result<Frame, QueryError> {
+    if !has_duplicates(&frame) {
+        return Ok(frame);
+    }
+    let mut united = frame.empty_like();
+    united.reserve(frame.len())?;
+    let mut groups: HashMap<&Labels, usize> = HashMap::new();
+    let mut members: Vec<Vec<usize>> = Vec::new();
+    for (i, head) in frame.heads.iter().enumerate() {
+        let group = *groups.entry(&head.labels).or_insert_with(|| {
+            members.push(Vec::new());
+            members.len() - 1
+        });
+        members[group].push(i);
+    }
+    for group in members {
+        let target = united.push_absent(frame.heads[group[0]].clone());
+        for step in 0..frame.steps() {
+            for &i in &group {
+                let sample = frame.column(i).get(step);
+                let taken = !is_absent(united.column(target).cells[step]);
+                match sample {
+                    Cell::Absent => {}
+                    _ if taken => return Err(collision()),
+                    Cell::Float(value) => united.cells_mut(target)[step] = value,
+                    Cell::Histogram(h) => united.set_histogram(target, step, h.clone()),
+                }
+            }
+        }
+    }
+    Ok(united)
+}

@@ -1,0 +1,123 @@
+//! Subqueries: an expression evaluated on a grid of its own, its results taken for samples.
+
+use crate::QueryError;
+use crate::ast::RangeExtension;
+use crate::eval::Evaluator;
+use crate::eval::annotations::Annotations;
+use crate::eval::frame::{Frame, Head};
+use crate::eval::grid::Grid;
+use crate::eval::parallel::{ordered, tasks};
+use crate::eval::range::RangeFunction;
+use crate::eval::range::track::Track;
+use crate::eval::range::window::{Extent, Remarks, Results};
+use crate::eval::relabel;
+use crate::eval::samples::Reads;
+use crate::plan::{Call, Kind, Subquery};
+
+impl<'a> Evaluator<'a> {
+    /// The times of the inner expression: multiples of its step inside the windows of all steps.
+    pub(super) fn subquery_grid(
+        &self,
+        subquery: &Subquery,
+        grid: Grid,
+    ) -> Result<Grid, QueryError> {
+        let first = subquery.shift.apply(grid.start).saturating_sub(subquery.range);
+        let last = subquery.shift.apply(grid.last());
+        let step = subquery.step.max(1);
+        let start = (first.div_euclid(step) + 1).saturating_mul(step);
+        Grid::range(start, last, step, self.query.options.samples_max)
+    }
+
+    /// The inner expression's value. Samples looked at do not count: those of the windows will.
+    pub(super) fn subquery(
+        &mut self,
+        subquery: &'a Subquery,
+        grid: Grid,
+    ) -> Result<(Frame, Grid), QueryError> {
+        let inner = self.subquery_grid(subquery, grid)?;
+        let outside = std::mem::replace(&mut self.reads, Reads::new(0));
+        let frame = self.inner_value(subquery, inner);
+        let inside = std::mem::replace(&mut self.reads, outside);
+        self.reads.add(0, 0, inside.read as usize);
+        Ok((frame?, inner))
+    }
+
+    fn inner_value(&mut self, subquery: &'a Subquery, grid: Grid) -> Result<Frame, QueryError> {
+        use crate::ast::ValueType::Scalar;
+        if subquery.inner.value_type != Scalar {
+            return self.vector(&subquery.inner, grid);
+        }
+        let scalar = self.scalar(&subquery.inner, grid)?;
+        self.vector_of(&scalar, grid)
+    }
+
+    /// A range function over a subquery, argument `at`.
+    pub(super) fn over_subquery(
+        &mut self,
+        call: &'a Call,
+        at: usize,
+        grid: Grid,
+    ) -> Result<Frame, QueryError> {
+        let Kind::Subquery(subquery) = &call.args[at].kind else {
+            return Err(QueryError::execution("expected a subquery"));
+        };
+        let held = self.held.now;
+        let (input, inner) = self.subquery(subquery, grid)?;
+        let scalars = self.other_arguments(call, at, grid)?;
+        let name = call.function.name;
+        let function = || RangeFunction::new(name, &scalars, RangeExtension::None).ok().flatten();
+        let drops = function().is_some_and(|f| !f.keeps_name());
+        let shift = subquery.shift;
+        let extent = Extent { shift, range: subquery.range, before: 0, after: 0 };
+        let mut output = self.empty(grid);
+        let by_step = self.reads.total_by_step.len();
+        let query = self.query;
+        ordered(
+            query.options.threads,
+            tasks(input.len(), grid.len.max(inner.len)),
+            || (function(), Track::default(), Results::default()),
+            |(function, track, results), series| {
+                let mut frame = Frame::new(&query.budget, grid.len);
+                frame.reserve(series.len())?;
+                let (mut notes, mut reads) = (Annotations::default(), Reads::new(by_step));
+                for i in series {
+                    query.interrupt.check()?;
+                    let labels = &input.heads[i].labels;
+                    let name = || labels.metric_name().to_owned();
+                    let span = call.args[0].span;
+                    track.load_column(input.column(i), &inner);
+                    let Some(function) = function.as_mut() else { continue };
+                    let mut remarks = Remarks { notes: &mut notes, span, name: &name };
+                    function.apply(track, &grid, &extent, &mut remarks, results, &mut reads)?;
+                    if function.expects_counter() && results.any && results.has_floats() {
+                        query.remark_non_counter(&name(), || labels.clone(), span, &mut notes);
+                    }
+                    if results.any {
+                        let drop_name = input.heads[i].drop_name || drops;
+                        let head = Head { labels: labels.clone(), drop_name };
+                        let histograms = std::mem::take(&mut results.histograms);
+                        frame.push(head, &results.cells, histograms);
+                    }
+                }
+                Ok((frame, notes, reads))
+            },
+            |(frame, notes, mut reads)| {
+                // What the windows hold was read by the inner expression.
+                reads.read = 0;
+                reads.read_by_step.clear();
+                self.notes.merge(notes);
+                self.reads.merge(&reads);
+                output.append(frame)
+            },
+        )?;
+        drop(input);
+        self.held.now = held;
+        if !drops || query.options.delayed_name_removal {
+            return Ok(output);
+        }
+        for head in &mut output.heads {
+            head.labels = relabel::without_metadata(&head.labels);
+        }
+        self.settle_names(output, grid, true)
+    }
+}
