@@ -23,7 +23,7 @@ pub use histogram::{
     Span, Trim,
 };
 pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME};
-pub use matcher::{MatchOp, Matcher, RegexError};
+pub use matcher::{MatchOp, Matcher, Pattern, RegexError};
 pub use sample::{STALE_NAN, Samples, TimeRange, is_stale};
 pub use select::{SelectError, SeriesSet};
 pub use series_id::SeriesId;

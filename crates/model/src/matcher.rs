@@ -1,10 +1,19 @@
 //! Label matchers.
 //!
-//! Regular expressions follow Prometheus: RE2 syntax, fully anchored, `.` matches newlines; they run
-//! on an automaton in linear time, with a bound on pattern and program size.
+//! Regular expressions follow Prometheus: RE2 syntax, fully anchored, `.` matches newlines. What is
+//! really a list of texts, a prefix or a search for pieces is answered without an automaton; the rest
+//! runs on one in linear time. Pattern and program size are bounded.
 
-use regex_automata::meta::{Config, Regex};
-use regex_automata::util::syntax;
+mod class;
+mod parser;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::sync::Arc;
+
+use shape::Shape;
 
 /// How a matcher compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,49 +30,96 @@ pub struct Matcher {
     pub name: String,
     pub op: MatchOp,
     pub value: String,
-    regex: Option<Regex>,
+    /// Only for regular expressions.
+    shape: Option<Arc<Shape>>,
+    matches_empty: bool,
+}
+
+/// The values that a matcher's text describes, whether the matcher wants them or (`!=`, `!~`) not:
+/// what an index can look up instead of asking value by value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pattern<'a> {
+    /// Every value, the empty one included.
+    Any,
+    /// Every value but the empty one.
+    NonEmpty,
+    /// Exactly this value.
+    One(&'a str),
+    /// Exactly these values: sorted, each once.
+    Set(&'a [Box<str>]),
+    /// Some of the values that begin with this text; `describes` decides.
+    Prefix(&'a str),
 }
 
 /// The regular expression cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid regular expression {pattern:?}: {reason}")]
 pub struct RegexError {
+    /// The pattern; cut when it is long.
     pub pattern: String,
     pub reason: String,
 }
 
-/// Longest accepted pattern, in bytes. Grafana's multi-value variables make alternations of
-/// thousands of literals, so this is generous.
-const PATTERN_SIZE_MAX: usize = 256 << 10;
-/// Largest accepted compiled program, in bytes.
-const PROGRAM_SIZE_MAX: usize = 8 << 20;
-
 impl Matcher {
     /// Fails for a regular expression that does not parse or is too large.
     pub fn new(op: MatchOp, name: &str, value: &str) -> Result<Self, RegexError> {
-        let regex = match op {
-            MatchOp::Regex | MatchOp::NotRegex => Some(compile(value)?),
+        let shape = match op {
+            MatchOp::Regex | MatchOp::NotRegex => {
+                let shape = Shape::of(value).map_err(|reason| RegexError {
+                    pattern: value.chars().take(200).collect(),
+                    reason,
+                })?;
+                Some(Arc::new(shape))
+            }
             MatchOp::Equal | MatchOp::NotEqual => None,
         };
-        Ok(Self { name: name.to_owned(), op, value: value.to_owned(), regex })
+        Ok(Self::assemble(op, name, value, shape))
     }
 
     pub fn equal(name: &str, value: &str) -> Self {
-        Self { name: name.to_owned(), op: MatchOp::Equal, value: value.to_owned(), regex: None }
+        Self::assemble(MatchOp::Equal, name, value, None)
+    }
+
+    fn assemble(op: MatchOp, name: &str, value: &str, shape: Option<Arc<Shape>>) -> Self {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        let mut matcher = Self { name, op, value, shape, matches_empty: false };
+        matcher.matches_empty = matcher.matches("");
+        matcher
     }
 
     /// Does a label with this value (or "" for an absent label) satisfy the matcher?
+    #[inline]
     pub fn matches(&self, value: &str) -> bool {
-        match self.op {
-            MatchOp::Equal => value == self.value,
-            MatchOp::NotEqual => value != self.value,
-            MatchOp::Regex => self.is_match(value),
-            MatchOp::NotRegex => !self.is_match(value),
+        self.describes(value) != self.is_negative()
+    }
+
+    /// Is a series without the label satisfied?
+    #[inline]
+    pub fn matches_empty(&self) -> bool {
+        self.matches_empty
+    }
+
+    /// Does the matcher want what its text does *not* describe?
+    #[inline]
+    pub fn is_negative(&self) -> bool {
+        matches!(self.op, MatchOp::NotEqual | MatchOp::NotRegex)
+    }
+
+    /// Is this one of the values that the matcher's text describes?
+    #[inline]
+    pub fn describes(&self, value: &str) -> bool {
+        match &self.shape {
+            None => value == self.value,
+            Some(shape) => shape.contains(value),
         }
     }
 
-    fn is_match(&self, value: &str) -> bool {
-        self.regex.as_ref().is_some_and(|regex| regex.is_match(value))
+    /// The described values, for an index.
+    pub fn pattern(&self) -> Pattern<'_> {
+        match &self.shape {
+            None => Pattern::One(&self.value),
+            Some(shape) => shape.pattern(),
+        }
     }
 }
 
@@ -74,16 +130,3 @@ impl PartialEq for Matcher {
 }
 
 impl Eq for Matcher {}
-
-fn compile(pattern: &str) -> Result<Regex, RegexError> {
-    let error =
-        |reason: String| RegexError { pattern: pattern.chars().take(200).collect(), reason };
-    if pattern.len() > PATTERN_SIZE_MAX {
-        return Err(error(format!("longer than {PATTERN_SIZE_MAX} bytes")));
-    }
-    Regex::builder()
-        .configure(Config::new().nfa_size_limit(Some(PROGRAM_SIZE_MAX)))
-        .syntax(syntax::Config::new().dot_matches_new_line(true))
-        .build(&format!("^(?:{pattern})$"))
-        .map_err(|e| error(e.to_string()))
-}

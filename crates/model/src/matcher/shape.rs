@@ -1,0 +1,283 @@
+//! What a regular expression really asks for, and the cheapest way to answer it.
+//!
+//! Invariant: every shape accepts exactly the texts that the automaton of its pattern accepts.
+
+use memchr::memmem::Finder;
+use regex_automata::meta::{Config, Regex};
+use regex_automata::nfa::thompson::WhichCaptures;
+use regex_syntax::hir::literal::Extractor;
+use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
+
+use super::{Pattern, parser};
+
+/// Longest accepted pattern, in bytes. Grafana's multi-value variables make alternations of
+/// thousands of literals, so this is generous.
+const PATTERN_SIZE_MAX: usize = 256 << 10;
+/// Largest accepted compiled program, in bytes.
+const PROGRAM_SIZE_MAX: usize = 8 << 20;
+/// Bytes of all texts that a pattern is unfolded to; a list as long as a pattern fits.
+const SET_SIZE_MAX: usize = 4 * PATTERN_SIZE_MAX;
+/// Beyond this many texts made by combination (`[a-z][0-9]`), the automaton is better.
+const COMBINATIONS_MAX: usize = 1024;
+
+#[derive(Debug)]
+pub(super) enum Shape {
+    Any,
+    NonEmpty,
+    /// Sorted, each once.
+    Set(Box<[Box<str>]>),
+    Pieces(Pieces),
+    Automaton {
+        regex: Regex,
+        /// What every accepted text begins with.
+        prefix: Box<str>,
+    },
+}
+
+impl Shape {
+    pub(super) fn of(pattern: &str) -> Result<Self, String> {
+        if pattern.len() > PATTERN_SIZE_MAX {
+            return Err(format!("longer than {PATTERN_SIZE_MAX} bytes"));
+        }
+        let hir = parser::parse(pattern).map_err(|fault| fault.0)?;
+        let mut budget = SET_SIZE_MAX;
+        if let Some(mut texts) = texts(&hir, Edges { start: true, end: true }, &mut budget) {
+            texts.sort_unstable();
+            texts.dedup();
+            return Ok(Self::Set(texts.into_iter().map(String::into_boxed_str).collect()));
+        }
+        if let Some(shape) = Pieces::of(&hir) {
+            return Ok(shape);
+        }
+        let prefix = prefix(&hir);
+        let anchored = Hir::concat(vec![Hir::look(Look::Start), hir, Hir::look(Look::End)]);
+        let regex = automaton(&anchored).map_err(|error| error.to_string())?;
+        Ok(Self::Automaton { regex, prefix })
+    }
+
+    #[inline]
+    pub(super) fn contains(&self, value: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::NonEmpty => !value.is_empty(),
+            Self::Set(set) => set.binary_search_by(|text| (**text).cmp(value)).is_ok(),
+            Self::Pieces(pieces) => pieces.are_in(value),
+            Self::Automaton { regex, prefix } => {
+                value.starts_with(&**prefix) && regex.is_match(value)
+            }
+        }
+    }
+
+    pub(super) fn pattern(&self) -> Pattern<'_> {
+        match self {
+            Self::Any => Pattern::Any,
+            Self::NonEmpty => Pattern::NonEmpty,
+            Self::Set(set) => Pattern::Set(set),
+            Self::Pieces(pieces) => Pattern::Prefix(&pieces.head),
+            Self::Automaton { prefix, .. } => Pattern::Prefix(prefix),
+        }
+    }
+}
+
+fn automaton(hir: &Hir) -> Result<Regex, Box<regex_automata::meta::BuildError>> {
+    let config =
+        Config::new().nfa_size_limit(Some(PROGRAM_SIZE_MAX)).which_captures(WhichCaptures::None);
+    Regex::builder().configure(config).build_from_hir(hir).map_err(Box::new)
+}
+
+/// Literal texts in this order with anything between them: `head.*middle.+tail`.
+#[derive(Debug)]
+pub(super) struct Pieces {
+    head: Box<str>,
+    /// Each with the bytes that must at least stand before it.
+    middle: Vec<(usize, Finder<'static>)>,
+    /// Bytes that must at least stand before the tail.
+    gap: usize,
+    tail: Box<str>,
+}
+
+impl Pieces {
+    fn of(hir: &Hir) -> Option<Shape> {
+        let whole = [hir.clone()];
+        let mut parts = match hir.kind() {
+            HirKind::Concat(parts) => parts.as_slice(),
+            _ => &whole,
+        };
+        if let [first, rest @ ..] = parts
+            && *first.kind() == HirKind::Look(Look::Start)
+        {
+            parts = rest;
+        }
+        if let [rest @ .., last] = parts
+            && *last.kind() == HirKind::Look(Look::End)
+        {
+            parts = rest;
+        }
+        // Literals alternate with gaps: neighbouring literals are one in this representation.
+        let mut literals = vec![""];
+        let mut gaps: Vec<usize> = vec![];
+        for part in parts {
+            match part.kind() {
+                HirKind::Literal(text) if literals.last()?.is_empty() => {
+                    *literals.last_mut()? = std::str::from_utf8(&text.0).ok()?;
+                }
+                HirKind::Repetition(Repetition { min: min @ (0 | 1), max: None, sub, .. })
+                    if is_any_char(sub) =>
+                {
+                    let least = *min as usize;
+                    if literals.last()?.is_empty() && !gaps.is_empty() {
+                        // At least two characters are not at least two bytes.
+                        let gap = gaps.last_mut()?;
+                        if *gap + least > 1 {
+                            return None;
+                        }
+                        *gap += least;
+                    } else {
+                        gaps.push(least);
+                        literals.push("");
+                    }
+                }
+                _ => return None,
+            }
+        }
+        Self::assemble(&literals, &gaps)
+    }
+
+    fn assemble(literals: &[&str], gaps: &[usize]) -> Option<Shape> {
+        let ([head, middle @ .., tail], [gaps @ .., gap]) = (literals, gaps) else { return None };
+        Some(match (*head, middle, *tail, gap) {
+            ("", [], "", 0) => Shape::Any,
+            ("", [], "", _) => Shape::NonEmpty,
+            _ => {
+                let finder = |text: &&str| Finder::new(*text).into_owned();
+                let middle = gaps.iter().copied().zip(middle.iter().map(finder)).collect();
+                Shape::Pieces(Self {
+                    head: (*head).into(),
+                    middle,
+                    gap: *gap,
+                    tail: (*tail).into(),
+                })
+            }
+        })
+    }
+
+    /// Takes each piece where it first occurs: that leaves most room for the others.
+    #[inline]
+    fn are_in(&self, value: &str) -> bool {
+        let inner = value.strip_prefix(&*self.head).and_then(|v| v.strip_suffix(&*self.tail));
+        let Some(mut rest) = inner.map(str::as_bytes) else { return false };
+        for (gap, finder) in &self.middle {
+            let Some(from) = rest.get(*gap..) else { return false };
+            let Some(at) = finder.find(from) else { return false };
+            rest = &from[at + finder.needle().len()..];
+        }
+        rest.len() >= self.gap
+    }
+}
+
+fn is_any_char(hir: &Hir) -> bool {
+    let HirKind::Class(Class::Unicode(class)) = hir.kind() else { return false };
+    matches!(class.ranges(), [all] if all.start() == '\0' && all.end() == char::MAX)
+}
+
+/// Whether an expression stands at the very start or end, where `^` and `$` always hold.
+#[derive(Clone, Copy)]
+struct Edges {
+    start: bool,
+    end: bool,
+}
+
+/// All texts that an expression matches, if they are few; repeated ones included.
+fn texts(hir: &Hir, edges: Edges, budget: &mut usize) -> Option<Vec<String>> {
+    match hir.kind() {
+        HirKind::Empty => Some(vec![String::new()]),
+        HirKind::Look(Look::Start) if edges.start => Some(vec![String::new()]),
+        HirKind::Look(Look::End) if edges.end => Some(vec![String::new()]),
+        HirKind::Look(_) => None,
+        HirKind::Literal(text) => {
+            let text = std::str::from_utf8(&text.0).ok()?;
+            spend(budget, text.len())?;
+            Some(vec![text.to_owned()])
+        }
+        HirKind::Class(Class::Unicode(class)) => {
+            let chars = class.ranges().iter().map(|r| r.len()).sum::<usize>();
+            (chars <= COMBINATIONS_MAX).then_some(())?;
+            spend(budget, 4 * chars)?;
+            Some(class.iter().flat_map(|r| r.start()..=r.end()).map(String::from).collect())
+        }
+        // What matches nothing is represented so.
+        HirKind::Class(Class::Bytes(class)) => class.ranges().is_empty().then(Vec::new),
+        HirKind::Capture(capture) => texts(&capture.sub, edges, budget),
+        HirKind::Repetition(repetition) => repeated_texts(repetition, edges, budget),
+        HirKind::Alternation(alternatives) => {
+            let mut all = Vec::new();
+            for alternative in alternatives {
+                all.append(&mut texts(alternative, edges, budget)?);
+            }
+            Some(all)
+        }
+        HirKind::Concat(parts) => {
+            let mut all = vec![String::new()];
+            for (i, part) in parts.iter().enumerate() {
+                let start = edges.start && i == 0;
+                let end = edges.end && i + 1 == parts.len();
+                all = combine(all, &texts(part, Edges { start, end }, budget)?, budget)?;
+            }
+            Some(all)
+        }
+    }
+}
+
+fn repeated_texts(
+    repetition: &Repetition,
+    edges: Edges,
+    budget: &mut usize,
+) -> Option<Vec<String>> {
+    let max = repetition.max.filter(|max| *max <= 16)?;
+    let edges = if max == 1 { edges } else { Edges { start: false, end: false } };
+    let one = texts(&repetition.sub, edges, budget)?;
+    let mut times = vec![String::new()];
+    let mut all = Vec::new();
+    for n in 0..=max {
+        if n > 0 {
+            times = combine(times, &one, budget)?;
+        }
+        if n >= repetition.min {
+            spend(budget, times.iter().map(String::len).sum())?;
+            all.extend_from_slice(&times);
+        }
+        (all.len() <= COMBINATIONS_MAX).then_some(())?;
+    }
+    Some(all)
+}
+
+/// Every text of `left` followed by every text of `right`.
+fn combine(mut left: Vec<String>, right: &[String], budget: &mut usize) -> Option<Vec<String>> {
+    if let [only] = right {
+        spend(budget, left.len() * only.len())?;
+        left.iter_mut().for_each(|text| text.push_str(only));
+        return Some(left);
+    }
+    (left.len() <= 1 || left.len() * right.len() <= COMBINATIONS_MAX).then_some(())?;
+    let mut all = Vec::with_capacity(left.len() * right.len());
+    for l in &left {
+        for r in right {
+            spend(budget, l.len() + r.len())?;
+            all.push([l.as_str(), r].concat());
+        }
+    }
+    Some(all)
+}
+
+fn spend(budget: &mut usize, bytes: usize) -> Option<()> {
+    *budget = budget.checked_sub(bytes)?;
+    Some(())
+}
+
+/// The longest text that every match begins with, as far as it is found cheaply.
+fn prefix(hir: &Hir) -> Box<str> {
+    let literals = Extractor::new().extract(hir);
+    let bytes = literals.longest_common_prefix().unwrap_or_default();
+    let whole = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    whole.into()
+}
