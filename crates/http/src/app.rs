@@ -1,0 +1,79 @@
+//! What the handlers share: finished parts, handed over by the composition root.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use metricstor_promql::Engine;
+use metricstor_storage::{Clock, Store};
+
+use crate::config::Config;
+use crate::gate::Gate;
+use crate::instruments::{Instruments, storage_metrics};
+use crate::metrics::Registry;
+
+/// What the server says about itself.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// The version of metricstor.
+    pub version: &'static str,
+    /// Command-line flags with their values in effect.
+    pub flags: Vec<(String, String)>,
+    /// The configuration in effect, as YAML, without secrets.
+    pub config_yaml: String,
+    pub hostname: String,
+    /// The data directory.
+    pub directory: String,
+    /// The retention, as written.
+    pub retention: String,
+}
+
+/// The parts of a running server.
+pub struct Parts {
+    pub store: Arc<Store>,
+    pub engine: Engine,
+    pub registry: Arc<Registry>,
+    pub clock: Clock,
+    pub about: About,
+    pub config: Config,
+}
+
+/// The shared state of all handlers.
+pub struct App {
+    pub(crate) store: Arc<Store>,
+    pub(crate) engine: Engine,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) clock: Clock,
+    pub(crate) about: About,
+    pub(crate) config: Config,
+    pub(crate) gate: Gate,
+    pub(crate) writing: Arc<tokio::sync::Semaphore>,
+    pub(crate) instruments: Instruments,
+    pub(crate) started_ms: i64,
+    /// Cleared when the server begins to stop.
+    pub(crate) ready: AtomicBool,
+}
+
+impl App {
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { store, engine, registry, clock, about, config } = parts;
+        let shown = Arc::clone(&store);
+        registry.collect(move |page| storage_metrics(page, &shown));
+        Arc::new(Self {
+            gate: Gate::new(&config.queries),
+            writing: Arc::new(tokio::sync::Semaphore::new(config.requests.writing_bytes)),
+            instruments: Instruments::new(&registry),
+            started_ms: clock(),
+            ready: AtomicBool::new(true),
+            store,
+            engine,
+            registry,
+            clock,
+            about,
+            config,
+        })
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        (self.clock)()
+    }
+}

@@ -1,0 +1,131 @@
+//! Every error of the API with its type and status, in Prometheus' envelope.
+//!
+//! Invariant: errors of the crates below are given a status here and nowhere else, without a
+//! catch-all arm, so that a new kind of error forces a decision.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use metricstor_model::SelectError;
+use metricstor_promql::QueryError;
+
+use crate::json::push_html_string;
+
+/// Prometheus' error types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorType {
+    BadData,
+    Execution,
+    Canceled,
+    Timeout,
+    Unavailable,
+    Internal,
+    Forbidden,
+    TooManyRequests,
+    TooLarge,
+    RequestTimeout,
+}
+
+impl ErrorType {
+    fn name(self) -> &'static str {
+        match self {
+            Self::BadData | Self::TooLarge | Self::RequestTimeout => "bad_data",
+            Self::Execution => "execution",
+            Self::Canceled => "canceled",
+            Self::Timeout => "timeout",
+            Self::Unavailable | Self::TooManyRequests => "unavailable",
+            Self::Internal => "internal",
+            Self::Forbidden => "forbidden",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::BadData => StatusCode::BAD_REQUEST,
+            Self::Execution => StatusCode::UNPROCESSABLE_ENTITY,
+            // nginx' "client closed request", which nobody reads: the client is gone.
+            Self::Canceled => StatusCode::from_u16(499).expect("499 is a three-digit number"),
+            Self::Timeout | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+}
+
+/// What a client is told instead of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct ApiError {
+    pub error_type: ErrorType,
+    pub text: String,
+}
+
+impl ApiError {
+    pub fn new(error_type: ErrorType, text: impl Into<String>) -> Self {
+        Self { error_type, text: text.into() }
+    }
+
+    pub fn bad_data(text: impl Into<String>) -> Self {
+        Self::new(ErrorType::BadData, text)
+    }
+
+    /// A parameter with a value that cannot be used.
+    pub fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
+        Self::bad_data(format!("invalid parameter {name:?}: {reason}"))
+    }
+
+    pub fn status(&self) -> StatusCode {
+        self.error_type.status()
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        let text = error.to_string();
+        match error {
+            QueryError::Parse(_) | QueryError::Invalid(_) => Self::parameter("query", text),
+            QueryError::Execution(_) => Self::new(ErrorType::Execution, text),
+            QueryError::Limit { name, .. } => {
+                Self::new(ErrorType::Execution, format!("{text} (limit {name})"))
+            }
+            QueryError::Cancelled => Self::new(ErrorType::Canceled, text),
+            QueryError::Timeout => Self::new(ErrorType::Timeout, text),
+            QueryError::Source(source) => Self { text, ..Self::from(source) },
+        }
+    }
+}
+
+impl From<SelectError> for ApiError {
+    fn from(error: SelectError) -> Self {
+        let text = error.to_string();
+        match error {
+            SelectError::Damaged(_) | SelectError::Failed(_) => {
+                Self::new(ErrorType::Internal, text)
+            }
+            SelectError::LimitExceeded { .. } => Self::new(ErrorType::Execution, text),
+            SelectError::Cancelled => Self::new(ErrorType::Canceled, text),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        if self.error_type == ErrorType::Internal {
+            tracing::error!(error = %self.text, "a request failed for a fault of this server");
+        }
+        let mut body = Vec::with_capacity(128 + self.text.len());
+        body.extend_from_slice(br#"{"status":"error","errorType":""#);
+        body.extend_from_slice(self.error_type.name().as_bytes());
+        body.extend_from_slice(br#"","error":"#);
+        push_html_string(&mut body, &self.text);
+        body.push(b'}');
+        let mut response =
+            (self.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if self.error_type == ErrorType::TooManyRequests {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
+    }
+}

@@ -1,0 +1,29 @@
+//! Is the server there, does it take requests, what does it measure.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+use crate::reply::plain;
+
+pub async fn healthy() -> Response {
+    plain(StatusCode::OK, "metricstor is healthy.")
+}
+
+/// 503 once the server is stopping, so that balancers look elsewhere.
+pub async fn ready(State(app): State<Arc<App>>) -> Response {
+    if app.ready.load(Ordering::Relaxed) {
+        plain(StatusCode::OK, "metricstor is ready.")
+    } else {
+        plain(StatusCode::SERVICE_UNAVAILABLE, "metricstor is stopping.")
+    }
+}
+
+pub async fn metrics(State(app): State<Arc<App>>) -> Response {
+    const TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, TYPE)], app.registry.expose()).into_response()
+}

@@ -1,0 +1,105 @@
+//! `POST /api/v1/write`: Prometheus remote write 1.0.
+//!
+//! Invariant: 204 is sent only after the store said that everything is durable and visible.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use metricstor_storage::{WriteError, WriteOutcome};
+use metricstor_wire::remote_write::{Limits, v1};
+use metricstor_wire::snappy;
+use tokio::sync::oneshot;
+
+use super::answer::{Refused, answer};
+use crate::app::App;
+use crate::body::read_body;
+use crate::config::RequestLimits;
+
+/// Buckets of one native histogram; Prometheus' own scrapes stay below 200.
+const HISTOGRAM_BUCKETS_MAX: usize = 10_000;
+
+pub async fn remote_write(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
+    match take(&app, &headers, body).await {
+        Ok(outcome) => answer(&outcome),
+        Err(refused) => {
+            app.instruments.refused_writes.with(&[refused.reason()]).inc();
+            refused.into_response(&app.config.requests)
+        }
+    }
+}
+
+async fn take(app: &Arc<App>, headers: &HeaderMap, body: Body) -> Result<WriteOutcome, Refused> {
+    check_headers(headers)?;
+    let limits = &app.config.requests;
+    let body = read_body(body, limits.compressed_bytes, limits.body_grace).await?;
+    app.instruments.written_bytes.add(body.len() as u64);
+    let memory = snappy::declared_len(&body, limits.decoded_bytes)?;
+    let permit = Arc::clone(&app.writing)
+        .try_acquire_many_owned(u32::try_from(memory).unwrap_or(u32::MAX))
+        .map_err(|_| Refused::Overloaded)?;
+    let (done, outcome) = oneshot::channel();
+    let worker = Arc::clone(app);
+    tokio::task::spawn_blocking(move || {
+        // The sender's wait ends when `done` is called or dropped; nobody else needs the result.
+        let decoded = decode_and_write(&worker, &body, done);
+        drop(permit);
+        decoded
+    })
+    .await
+    .map_err(|_| Refused::Bug)??;
+    outcome.await.map_err(|_| Refused::Bug)?.map_err(Refused::Store)
+}
+
+fn decode_and_write(
+    app: &App,
+    body: &Bytes,
+    done: oneshot::Sender<Result<WriteOutcome, WriteError>>,
+) -> Result<(), Refused> {
+    let limits = &app.config.requests;
+    let mut decoded = Vec::new();
+    snappy::decompress(body, limits.decoded_bytes, &mut decoded)?;
+    let limits =
+        Limits { samples_max: limits.samples, histogram_buckets_max: HISTOGRAM_BUCKETS_MAX };
+    let request = v1::decode(&decoded, limits)?;
+    let done = Box::new(move |result| {
+        // A sender that is gone will send again; what it sent is stored all the same.
+        let _ = done.send(result);
+    });
+    app.store.write(&request, done);
+    Ok(())
+}
+
+fn check_headers(headers: &HeaderMap) -> Result<(), Refused> {
+    let text = |name| headers.get(name).map_or(Ok(""), |v: &header::HeaderValue| v.to_str());
+    let content_type = text(header::CONTENT_TYPE).unwrap_or("?");
+    let mut parts = content_type.split(';').map(str::trim);
+    let media = parts.next().unwrap_or("");
+    let message = parts.find_map(|p| p.strip_prefix("proto=")).unwrap_or("");
+    let known = media.is_empty() || media.eq_ignore_ascii_case("application/x-protobuf");
+    if !known || !matches!(message, "" | "prometheus.WriteRequest") {
+        return Err(Refused::ContentType(content_type.chars().take(200).collect()));
+    }
+    let encoding = text(header::CONTENT_ENCODING).unwrap_or("?");
+    if !matches!(encoding, "" | "snappy") {
+        return Err(Refused::Encoding(encoding.chars().take(200).collect()));
+    }
+    Ok(())
+}
+
+impl Refused {
+    fn into_response(self, limits: &RequestLimits) -> Response {
+        let status = self.status(limits);
+        let text = format!("{self}\n");
+        let retry_later =
+            matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        if retry_later {
+            (status, [(header::RETRY_AFTER, "1")], text).into_response()
+        } else {
+            (status, text).into_response()
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The metrics of this crate, and those that storage counts, under their names.
+
+use metricstor_storage::{Latency, RefusalReason, Store};
+
+use crate::metrics::{Counter, Gauge, Histogram, Labelled, Page, Registry};
+
+pub struct Instruments {
+    /// By path pattern and status.
+    pub requests: Labelled<Counter>,
+    /// By path pattern.
+    pub took: Labelled<Histogram>,
+    pub in_work: Gauge,
+    pub panics: Counter,
+    pub connections: Gauge,
+    /// Connections by reason of refusal.
+    pub refused: Labelled<Counter>,
+    pub written_bytes: Counter,
+    /// Whole write requests by reason of refusal.
+    pub refused_writes: Labelled<Counter>,
+    pub queries: Gauge,
+}
+
+impl Instruments {
+    pub fn new(registry: &Registry) -> Self {
+        Self {
+            requests: registry.counters(
+                "metricstor_http_requests_total",
+                "Requests answered, by path and status.",
+                &["path", "code"],
+            ),
+            took: registry.latencies(
+                "metricstor_http_request_duration_seconds",
+                "Time until the head of the answer, by path.",
+                &["path"],
+            ),
+            in_work: registry.gauge("metricstor_http_requests_in_work", "Requests in work."),
+            panics: registry.counter(
+                "metricstor_http_panics_total",
+                "Requests that failed for a bug of this server; each is logged.",
+            ),
+            connections: registry.gauge("metricstor_http_connections", "Open connections."),
+            refused: registry.counters(
+                "metricstor_http_connections_refused_total",
+                "Connections that never came to speak HTTP, by reason.",
+                &["reason"],
+            ),
+            written_bytes: registry
+                .counter("metricstor_http_written_bytes_total", "Bytes of write requests as sent."),
+            refused_writes: registry.counters(
+                "metricstor_http_refused_writes_total",
+                "Write requests of which nothing was stored, by reason.",
+                &["reason"],
+            ),
+            queries: registry.gauge("metricstor_http_queries", "Queries evaluated or waiting."),
+        }
+    }
+}
+
+/// What storage counts about itself.
+pub fn storage_metrics(page: &mut Page, store: &Store) {
+    let metrics = store.metrics();
+    let counters = [
+        ("samples_accepted", "Samples stored or there already.", &metrics.samples_accepted),
+        ("samples_duplicate", "Accepted samples that were there.", &metrics.samples_duplicate),
+        ("series_created", "Series seen for the first time.", &metrics.series_created),
+        ("writes_shed", "Requests refused because too much waits.", &metrics.writes_shed),
+        ("log_bytes", "Bytes appended to the log.", &metrics.log_bytes),
+        ("log_entries", "Entries appended to the log.", &metrics.log_entries),
+        ("commit_requests", "Requests committed.", &metrics.commit_requests),
+        ("flushed_samples", "Samples moved to chunk files.", &metrics.flushed_samples),
+        ("compacted_bytes", "Bytes of merged chunk files.", &metrics.compacted_bytes),
+        ("chunk_files_expired", "Files deleted by retention.", &metrics.chunk_files_expired),
+        ("damaged_blocks", "Blocks with a wrong checksum.", &metrics.damaged_blocks),
+    ];
+    for (noun, help, count) in counters {
+        page.counter(&format!("metricstor_storage_{noun}_total"), help, count.get() as f64);
+    }
+    let refused = "metricstor_storage_samples_refused_total";
+    page.head(refused, "Samples that can never be stored, by reason.", "counter");
+    for reason in RefusalReason::ALL {
+        let value = metrics.samples_refused(reason) as f64;
+        page.sample(refused, &["reason"], &[reason.name().to_owned()], value);
+    }
+    latency(page, "fsync", "Time from append to durable.", &metrics.fsync);
+    latency(page, "apply", "Time to make a commit visible.", &metrics.apply);
+    latency(page, "flush", "Time to move a head to a chunk file.", &metrics.flush);
+    latency(page, "compaction", "Time to merge chunk files.", &metrics.compaction);
+    let statistics = store.statistics();
+    let gauges = [
+        ("series", "Series in the index.", statistics.series as f64),
+        ("active_series", "Series with samples in memory.", statistics.active_series as f64),
+        ("head_samples", "Samples in memory.", statistics.head_samples as f64),
+        ("head_bytes", "Bytes of samples in memory.", statistics.head_bytes as f64),
+        ("index_bytes", "Bytes of the index in memory.", statistics.index_bytes as f64),
+        ("known_bytes", "Bytes that recognise known series.", statistics.known_bytes as f64),
+        ("chunk_files", "Chunk files.", statistics.chunk_files as f64),
+        ("chunk_file_bytes", "Bytes of chunk files.", statistics.chunk_file_bytes as f64),
+        ("chunk_file_samples", "Samples in chunk files.", statistics.chunk_file_samples as f64),
+        (
+            "commit_queue_bytes",
+            "Bytes that wait to be durable.",
+            statistics.commit_queue_bytes as f64,
+        ),
+    ];
+    for (noun, help, value) in gauges {
+        page.gauge(&format!("metricstor_storage_{noun}"), help, value);
+    }
+}
+
+fn latency(page: &mut Page, noun: &str, help: &str, latency: &Latency) {
+    let name = format!("metricstor_storage_{noun}_duration_seconds");
+    page.buckets(&name, help, latency.buckets(), latency.count(), latency.sum_seconds());
+}

@@ -1,0 +1,11 @@
+//! Request parameters as Prometheus reads them: query string and form together, times, durations,
+//! limits.
+
+mod duration;
+mod form;
+mod time;
+
+pub use duration::parse_duration;
+pub(crate) use duration::parse_duration_parameter;
+pub(crate) use form::{Form, read_form};
+pub use time::{format_time, parse_time};

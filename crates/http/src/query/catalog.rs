@@ -1,0 +1,157 @@
+//! What there is: series, label names, label values, metadata.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use metricstor_model::{Matcher, TimeRange};
+
+use super::label_name::unescape;
+use super::result::{TRUNCATED, push_annotations};
+use super::run::{Ask, run};
+use super::selector::selectors;
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::ApiError;
+use crate::json::{push_html_string, push_labels};
+use crate::param::{Form, read_form};
+use crate::reply::{Gone, Sink};
+
+/// What to look for, and how many rows to answer.
+struct Lookup {
+    selectors: Vec<Vec<Matcher>>,
+    range: TimeRange,
+    limit: usize,
+}
+
+impl Lookup {
+    fn new(app: &App, form: &Form, selectors: Vec<Vec<Matcher>>) -> Result<Self, ApiError> {
+        let limit = form.limit()?.unwrap_or(usize::MAX).min(app.config.queries.rows);
+        let start = form.time_or("start", i64::MIN)?;
+        let end = form.time_or("end", i64::MAX)?;
+        Ok(Self { selectors, range: TimeRange::new(start, end), limit })
+    }
+}
+
+pub async fn series(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let ask = Ask::json(&app, request.headers());
+    let form = read_form(request, &app.config.requests).await?;
+    if form.all("match[]").next().is_none() {
+        return Err(ApiError::bad_data("no match[] parameter provided"));
+    }
+    let selectors = selectors(&form).map_err(|e| ApiError::parameter("match[]", e))?;
+    let lookup = Lookup::new(&app, &form, selectors)?;
+    run(&app, &caller, ask, move |app, _, sink| {
+        let (rows, cut) = app.store.series(&lookup.selectors, lookup.range, lookup.limit)?;
+        write_rows(sink, &rows, cut, push_labels)?;
+        Ok(())
+    })
+    .await
+}
+
+pub async fn label_names(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let ask = Ask::json(&app, request.headers());
+    let form = read_form(request, &app.config.requests).await?;
+    let lookup = Lookup::new(&app, &form, selectors(&form)?)?;
+    run(&app, &caller, ask, move |app, _, sink| {
+        let rows = app.store.label_names(&lookup.selectors, lookup.range)?;
+        write_texts(sink, &rows, lookup.limit)?;
+        Ok(())
+    })
+    .await
+}
+
+pub async fn label_values(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let ask = Ask::json(&app, request.headers());
+    let form = Form::of_query(request.uri().query().unwrap_or(""));
+    let lookup = Lookup::new(&app, &form, selectors(&form)?)?;
+    run(&app, &caller, ask, move |app, _, sink| {
+        let name = unescape(&name);
+        let rows = app.store.label_values(&name, &lookup.selectors, lookup.range)?;
+        write_texts(sink, &rows, lookup.limit)?;
+        Ok(())
+    })
+    .await
+}
+
+pub async fn metadata(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let ask = Ask::json(&app, request.headers());
+    let form = Form::of_query(request.uri().query().unwrap_or(""));
+    let limit = count(&form, "limit")?;
+    // There is one description per metric, so this only has to be a number.
+    count(&form, "limit_per_metric")?;
+    run(&app, &caller, ask, move |app, _, sink| {
+        let metric = Some(form.get("metric")).filter(|metric| !metric.is_empty());
+        let out = sink.out();
+        out.extend_from_slice(br#"{"status":"success","data":{"#);
+        for (i, (metric, description)) in app.store.metadata().get(metric, limit).iter().enumerate()
+        {
+            out.extend_from_slice(if i == 0 { b"" } else { b"," });
+            push_html_string(out, metric);
+            out.extend_from_slice(br#":[{"type":"#);
+            push_html_string(out, &description.kind);
+            out.extend_from_slice(br#","help":"#);
+            push_html_string(out, &description.help);
+            out.extend_from_slice(br#","unit":"#);
+            push_html_string(out, &description.unit);
+            out.extend_from_slice(b"}]");
+        }
+        out.extend_from_slice(b"}}");
+        Ok(())
+    })
+    .await
+}
+
+/// A number of rows; absent, 0 and negative mean all.
+fn count(form: &Form, name: &str) -> Result<usize, ApiError> {
+    let text = form.get(name);
+    if text.is_empty() {
+        return Ok(usize::MAX);
+    }
+    let count: i64 =
+        text.parse().map_err(|_| ApiError::bad_data(format!("{name} must be a number")))?;
+    Ok(usize::try_from(count).ok().filter(|n| *n > 0).unwrap_or(usize::MAX))
+}
+
+fn write_texts(sink: &mut Sink, texts: &[String], limit: usize) -> Result<(), Gone> {
+    let shown = &texts[..limit.min(texts.len())];
+    write_rows(sink, shown, texts.len() > limit, |out, text| push_html_string(out, text))
+}
+
+fn write_rows<T>(
+    sink: &mut Sink,
+    rows: &[T],
+    cut: bool,
+    push: impl Fn(&mut Vec<u8>, &T),
+) -> Result<(), Gone> {
+    sink.out().extend_from_slice(br#"{"status":"success","data":["#);
+    for (i, row) in rows.iter().enumerate() {
+        if i > 0 {
+            sink.out().push(b',');
+        }
+        push(sink.out(), row);
+        sink.checkpoint()?;
+    }
+    sink.out().push(b']');
+    push_annotations(sink.out(), "warning", &[], cut.then_some(TRUNCATED));
+    sink.out().push(b'}');
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! `query`, `query_range` and `query_exemplars`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use metricstor_model::{Matcher, SelectError, SeriesSet, TimeRange};
+use metricstor_promql::{Hints, QueryOptions, QueryTime, Source};
+use metricstor_storage::Store;
+
+use super::result::{Statistics, write_answer};
+use super::run::{Ask, run};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::ApiError;
+use crate::param::{Form, parse_duration_parameter, read_form};
+use crate::reply::success;
+
+/// Prometheus' bound, checked before the query is even parsed.
+const POINTS_MAX: i64 = 11_000;
+
+pub async fn instant(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (ask, form) = parameters(&app, request).await?;
+    let limit = form.limit()?;
+    let time = form.time_or("time", app.now())?;
+    evaluate(&app, &caller, ask, form, QueryTime::Instant(time), limit).await
+}
+
+pub async fn range(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (ask, form) = parameters(&app, request).await?;
+    let limit = form.limit()?;
+    let (start, end) = (form.time("start")?, form.time("end")?);
+    if end < start {
+        return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
+    }
+    let step = parse_duration_parameter(form.get("step"))
+        .map_err(|reason| ApiError::parameter("step", reason))?;
+    if step <= 0 {
+        let reason = "zero or negative query resolution step widths are not accepted. \
+                      Try a positive integer";
+        return Err(ApiError::parameter("step", reason));
+    }
+    if (end - start) / step > POINTS_MAX {
+        return Err(ApiError::bad_data(
+            "exceeded maximum resolution of 11,000 points per timeseries. \
+             Try decreasing the query resolution (?step=XX)",
+        ));
+    }
+    evaluate(&app, &caller, ask, form, QueryTime::Range { start, end, step }, limit).await
+}
+
+/// Exemplars are not kept: the answer is always empty.
+pub async fn exemplars(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let form = read_form(request, &app.config.requests).await?;
+    let start = form.time_or("start", i64::MIN)?;
+    let end = form.time_or("end", i64::MAX)?;
+    if end < start {
+        return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
+    }
+    metricstor_promql::parse(form.get("query")).map_err(|e| ApiError::bad_data(e.to_string()))?;
+    Ok(success(|out| out.extend_from_slice(b"[]")))
+}
+
+async fn parameters(app: &App, request: Request) -> Result<(Ask, Form), ApiError> {
+    let ask = Ask::json(app, request.headers());
+    Ok((ask, read_form(request, &app.config.requests).await?))
+}
+
+async fn evaluate(
+    app: &Arc<App>,
+    caller: &Caller,
+    mut ask: Ask,
+    form: Form,
+    time: QueryTime,
+    limit: Option<usize>,
+) -> Result<Response, ApiError> {
+    if let Some(ms) = form.duration("timeout")? {
+        let asked = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        ask.timeout = ask.timeout.min(asked);
+    }
+    let options =
+        QueryOptions { lookback_ms: lookback(&form)?, per_step_stats: form.get("stats") == "all" };
+    let queued = Instant::now();
+    run(app, caller, ask, move |app, interrupt, sink| {
+        let queue_time = queued.elapsed();
+        let began = Instant::now();
+        let source = Stored(&app.store);
+        let answer =
+            app.engine.query_with(&source, form.get("query"), time, &options, interrupt)?;
+        let statistics = (!form.get("stats").is_empty()).then(|| Statistics {
+            queue_time,
+            evaluation_time: began.elapsed(),
+            counts: answer.stats.clone(),
+        });
+        write_answer(sink, &answer, limit, statistics.as_ref())?;
+        Ok(())
+    })
+    .await
+}
+
+fn lookback(form: &Form) -> Result<Option<i64>, ApiError> {
+    match form.get("lookback_delta") {
+        "" => Ok(None),
+        text => parse_duration_parameter(text).map(Some).map_err(|reason| {
+            ApiError::bad_data(format!("error parsing lookback delta duration: {reason}"))
+        }),
+    }
+}
+
+/// The store as the engine sees it.
+struct Stored<'a>(&'a Store);
+
+impl Source for Stored<'_> {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        _range: TimeRange,
+        _hints: &Hints,
+    ) -> Result<Arc<dyn SeriesSet>, SelectError> {
+        Ok(self.0.select(matchers)?)
+    }
+}

@@ -1,0 +1,56 @@
+//! `format_query` and `parse_query`: queries as text and as trees, without evaluating them.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use metricstor_promql::{Description, describe, pretty};
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::json::{push_html_string, push_number};
+use crate::param::read_form;
+use crate::reply::success;
+
+pub async fn format(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let form = read_form(request, &app.config.requests).await?;
+    let expr =
+        metricstor_promql::parse(form.get("query")).map_err(|e| ApiError::parameter("query", e))?;
+    Ok(success(|out| push_html_string(out, &pretty(&expr))))
+}
+
+pub async fn parse(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let form = read_form(request, &app.config.requests).await?;
+    let expr =
+        metricstor_promql::parse(form.get("query")).map_err(|e| ApiError::parameter("query", e))?;
+    Ok(success(|out| push_description(out, &describe(&expr))))
+}
+
+/// Recursion is bounded by the depth that the parser allows.
+fn push_description(out: &mut Vec<u8>, description: &Description) {
+    match description {
+        Description::Null => out.extend_from_slice(b"null"),
+        Description::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Description::Integer(value) => out.extend_from_slice(value.to_string().as_bytes()),
+        Description::Float(value) => push_number(out, *value),
+        Description::Text(text) => push_html_string(out, text),
+        Description::List(items) => {
+            out.push(b'[');
+            for (i, item) in items.iter().enumerate() {
+                out.extend_from_slice(if i == 0 { b"" } else { b"," });
+                push_description(out, item);
+            }
+            out.push(b']');
+        }
+        Description::Map(fields) => {
+            out.push(b'{');
+            for (i, (name, value)) in fields.iter().enumerate() {
+                out.extend_from_slice(if i == 0 { b"" } else { b"," });
+                push_html_string(out, name);
+                out.push(b':');
+                push_description(out, value);
+            }
+            out.push(b'}');
+        }
+    }
+}

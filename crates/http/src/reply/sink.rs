@@ -1,0 +1,193 @@
+//! Where an answer is written on a blocking thread: short ones leave whole, with their length; long
+//! ones leave in chunks while the rest is still being written.
+//!
+//! Invariant: the status is sent before the first chunk, so a writer may fail only before it starts
+//! to write, or because the client is gone; a broken answer ends the connection, never in silence.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use bytes::Bytes;
+use hyper::body::Frame;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::encoding::{Encoder, Encoding};
+use crate::error::{ApiError, ErrorType};
+use crate::gate::Permit;
+
+/// A chunk leaves when this much was written.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Chunks between the writer and the connection.
+const CHUNKS_AHEAD: usize = 2;
+/// Shorter answers are not worth compressing.
+const COMPRESS_FROM_BYTES: usize = 1024;
+
+/// A part of a streamed answer.
+enum Piece {
+    Data(Bytes),
+    /// The answer is complete; a channel that closes without it was cut.
+    End,
+}
+
+/// The client went away, or does not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the client no longer reads the answer")]
+pub struct Gone;
+
+pub struct Sink {
+    buffer: Vec<u8>,
+    content_type: HeaderValue,
+    encoding: Encoding,
+    stall: Duration,
+    /// Until the answer starts to leave.
+    head: Option<oneshot::Sender<Result<Response, ApiError>>>,
+    /// From then on.
+    stream: Option<(Encoder, mpsc::Sender<Piece>)>,
+    /// Given back as soon as the evaluation is over: a slow reader holds no turn.
+    permit: Option<Permit>,
+}
+
+impl Sink {
+    pub fn new(
+        content_type: HeaderValue,
+        encoding: Encoding,
+        stall: Duration,
+        permit: Permit,
+    ) -> (Self, oneshot::Receiver<Result<Response, ApiError>>) {
+        let (head, response) = oneshot::channel();
+        let sink = Self {
+            buffer: Vec::with_capacity(4096),
+            content_type,
+            encoding,
+            stall,
+            head: Some(head),
+            stream: None,
+            permit: Some(permit),
+        };
+        (sink, response)
+    }
+
+    /// What the answer's bytes are appended to.
+    pub fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// To be called every few kilobytes: sends a chunk if one is full.
+    pub fn checkpoint(&mut self) -> Result<(), Gone> {
+        if self.buffer.len() < CHUNK_BYTES { Ok(()) } else { self.send_chunk() }
+    }
+
+    /// Sends what is left; nothing can be written afterwards.
+    pub fn finish(mut self) -> Result<(), Gone> {
+        if self.stream.is_some() {
+            self.send_chunk()?;
+            let (encoder, chunks) = self.stream.take().ok_or(Gone)?;
+            let rest = encoder.finish().map_err(|_| Gone)?;
+            send(&chunks, rest, self.stall)?;
+            return send_piece(&chunks, Piece::End, self.stall);
+        }
+        let response = self.whole();
+        self.head.take().ok_or(Gone)?.send(response).map_err(|_| Gone)
+    }
+
+    /// Answers with an error instead; only before anything was sent.
+    pub fn fail(mut self, error: ApiError) {
+        match self.head.take() {
+            // A client that is gone has no use for the error.
+            Some(head) => drop(head.send(Err(error))),
+            None => tracing::warn!(%error, "an answer broke off"),
+        }
+    }
+
+    fn whole(&mut self) -> Result<Response, ApiError> {
+        let body = std::mem::take(&mut self.buffer);
+        if body.len() < COMPRESS_FROM_BYTES || self.encoding == Encoding::Identity {
+            return self.response(Encoding::Identity, Body::from(body));
+        }
+        let compress = || -> io::Result<Vec<u8>> {
+            let mut encoder = self.encoding.encoder()?;
+            let mut out = encoder.push(&body)?;
+            out.append(&mut encoder.finish()?);
+            Ok(out)
+        };
+        let out = compress().map_err(internal)?;
+        self.response(self.encoding, Body::from(out))
+    }
+
+    fn response(&self, encoding: Encoding, body: Body) -> Result<Response, ApiError> {
+        let mut response = Response::builder()
+            .status(StatusCode::OK)
+            .header(header::CONTENT_TYPE, self.content_type.clone());
+        if let Some(name) = encoding.name() {
+            response = response.header(header::CONTENT_ENCODING, name);
+        }
+        response.body(body).map_err(internal)
+    }
+
+    fn send_chunk(&mut self) -> Result<(), Gone> {
+        self.permit = None;
+        if let Some(head) = self.head.take() {
+            let (chunks, pieces) = mpsc::channel(CHUNKS_AHEAD);
+            let encoder = self.encoding.encoder().map_err(|_| Gone)?;
+            self.stream = Some((encoder, chunks));
+            let response =
+                self.response(self.encoding, Body::new(Chunks { pieces, complete: false }));
+            head.send(response).map_err(|_| Gone)?;
+        }
+        let (encoder, chunks) = self.stream.as_mut().ok_or(Gone)?;
+        let encoded = encoder.push(&self.buffer).map_err(|_| Gone)?;
+        self.buffer.clear();
+        send(chunks, encoded, self.stall)
+    }
+}
+
+fn internal(error: impl std::fmt::Display) -> ApiError {
+    ApiError::new(ErrorType::Internal, error.to_string())
+}
+
+fn send(chunks: &mpsc::Sender<Piece>, bytes: Vec<u8>, stall: Duration) -> Result<(), Gone> {
+    if bytes.is_empty() { Ok(()) } else { send_piece(chunks, Piece::Data(bytes.into()), stall) }
+}
+
+fn send_piece(chunks: &mpsc::Sender<Piece>, piece: Piece, stall: Duration) -> Result<(), Gone> {
+    let sending = async { timeout(stall, chunks.send(piece)).await };
+    match Handle::current().block_on(sending) {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(Gone),
+    }
+}
+
+/// The body of a streamed answer.
+struct Chunks {
+    pieces: mpsc::Receiver<Piece>,
+    complete: bool,
+}
+
+impl hyper::body::Body for Chunks {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if self.complete {
+            return Poll::Ready(None);
+        }
+        self.pieces.poll_recv(cx).map(|piece| match piece {
+            Some(Piece::Data(bytes)) => Some(Ok(Frame::data(bytes))),
+            Some(Piece::End) => {
+                self.complete = true;
+                None
+            }
+            None => Some(Err(io::Error::other("the answer broke off"))),
+        })
+    }
+}

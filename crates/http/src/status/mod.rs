@@ -1,0 +1,104 @@
+//! What the server says about itself, in Prometheus' shapes.
+
+mod tsdb;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+
+pub use tsdb::tsdb;
+
+use crate::app::App;
+use crate::json::push_html_string;
+use crate::param::format_time;
+use crate::reply::{JSON, success};
+
+/// The Prometheus whose API this is; clients choose what to call by it.
+const PROMETHEUS_VERSION: &str = "3.14.0";
+
+pub async fn buildinfo(State(app): State<Arc<App>>) -> Response {
+    success(|out| push_build(out, &app))
+}
+
+/// The same without the envelope.
+pub async fn version(State(app): State<Arc<App>>) -> Response {
+    let mut body = Vec::new();
+    push_build(&mut body, &app);
+    ([(header::CONTENT_TYPE, JSON)], body).into_response()
+}
+
+fn push_build(out: &mut Vec<u8>, app: &App) {
+    let revision = format!("metricstor {}", app.about.version);
+    let texts = [
+        ("version", PROMETHEUS_VERSION),
+        ("revision", &revision),
+        ("branch", ""),
+        ("buildUser", ""),
+        ("buildDate", ""),
+        ("goVersion", ""),
+    ];
+    push_object(out, texts);
+}
+
+pub async fn flags(State(app): State<Arc<App>>) -> Response {
+    let flags = app.about.flags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    success(|out| push_object(out, flags))
+}
+
+pub async fn config(State(app): State<Arc<App>>) -> Response {
+    success(|out| push_object(out, [("yaml", app.about.config_yaml.as_str())]))
+}
+
+pub async fn runtimeinfo(State(app): State<Arc<App>>) -> Response {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let started = format_time(app.started_ms);
+    success(|out| {
+        out.extend_from_slice(br#"{"startTime":"#);
+        push_html_string(out, &started);
+        out.extend_from_slice(br#","CWD":"#);
+        push_html_string(out, &app.about.directory);
+        out.extend_from_slice(br#","hostname":"#);
+        push_html_string(out, &app.about.hostname);
+        out.extend_from_slice(br#","serverTime":"#);
+        push_html_string(out, &format_time(app.now()));
+        out.extend_from_slice(br#","reloadConfigSuccess":true,"lastConfigTime":"#);
+        push_html_string(out, &started);
+        let numbers = format!(
+            r#","corruptionCount":0,"goroutineCount":0,"GOMAXPROCS":{threads},"GOMEMLIMIT":0"#
+        );
+        out.extend_from_slice(numbers.as_bytes());
+        out.extend_from_slice(br#","GOGC":"","GODEBUG":"","storageRetention":"#);
+        push_html_string(out, &app.about.retention);
+        out.push(b'}');
+    })
+}
+
+/// The log is replayed before the server listens.
+pub async fn walreplay() -> Response {
+    success(|out| out.extend_from_slice(br#"{"min":0,"max":0,"current":0}"#))
+}
+
+/// What of Prometheus' optional features is here.
+pub async fn features() -> Response {
+    success(|out| out.extend_from_slice(include_str!("features.json").trim_end().as_bytes()))
+}
+
+pub async fn openapi() -> Response {
+    const YAML: HeaderValue = HeaderValue::from_static("application/yaml; charset=utf-8");
+    ([(header::CONTENT_TYPE, YAML)], include_str!("openapi.yaml")).into_response()
+}
+
+fn push_object<'a>(out: &mut Vec<u8>, fields: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    out.push(b'{');
+    for (i, (name, value)) in fields.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        push_html_string(out, name);
+        out.push(b':');
+        push_html_string(out, value);
+    }
+    out.push(b'}');
+}

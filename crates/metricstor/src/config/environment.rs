@@ -1,0 +1,64 @@
+//! `METRICSTOR_A__B=value` sets `a.b`.
+//!
+//! Invariant: a variable that looks like a setting either takes effect or is an error.
+
+use serde_json::Value;
+
+use super::unknown::{similar, unknown_keys};
+use super::{ConfigError, File};
+
+const PREFIX: &str = "METRICSTOR_";
+const NESTING: &str = "__";
+
+/// Replaces the settings that the environment names.
+pub fn overlay(
+    file: File,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<File, ConfigError> {
+    let known = File::default().tree();
+    let mut file = file;
+    for (name, text) in environment {
+        let Some(key) = name.strip_prefix(PREFIX) else { continue };
+        let key = key.to_ascii_lowercase();
+        if belongs_to_others(&key, &known) {
+            continue;
+        }
+        file = set(file, &key, &text, &known)
+            .map_err(|text| ConfigError::Environment { name: name.clone(), text })?;
+    }
+    Ok(file)
+}
+
+/// Other programs may use the prefix too: a name without nesting that is unlike any setting.
+fn belongs_to_others(key: &str, known: &Value) -> bool {
+    let names = known.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+    !key.contains(NESTING) && similar(key, names).is_none()
+}
+
+fn set(file: File, key: &str, text: &str, known: &Value) -> Result<File, String> {
+    // The text is read as YAML would read it, so that numbers and lists work.
+    let value: Value =
+        serde_saphyr::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
+    let change = key
+        .rsplit(NESTING)
+        .fold(value, |inner, name| Value::Object([(name.to_owned(), inner)].into_iter().collect()));
+    let unknown = unknown_keys(&change, known);
+    if let Some(first) = unknown.first() {
+        let names = first.replace('.', NESTING);
+        return Err(names);
+    }
+    let mut tree = file.tree();
+    merge(&mut tree, change);
+    serde_json::from_value(tree).map_err(|e| e.to_string())
+}
+
+fn merge(tree: &mut Value, change: Value) {
+    match (tree, change) {
+        (Value::Object(tree), Value::Object(change)) => {
+            for (name, value) in change {
+                merge(tree.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (tree, change) => *tree = change,
+    }
+}

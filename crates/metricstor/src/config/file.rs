@@ -1,0 +1,205 @@
+//! The configuration file as people write it. Every key has a default, which is that of the crate
+//! it is for; none is a secret.
+
+use std::path::PathBuf;
+
+use metricstor_http as http;
+use metricstor_promql::EngineOptions;
+use metricstor_storage::StoreConfig;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::quantity::{Size, Span};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// The address with mutual TLS.
+    pub listen: String,
+    /// A second address without TLS; must be loopback.
+    pub loopback_http: Option<String>,
+    pub log_level: String,
+    pub tls: Tls,
+    pub storage: Storage,
+    pub write: Write,
+    pub query: Query,
+    pub connections: Connections,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// DNS names and addresses by which clients reach this server, besides localhost.
+    pub host_names: Vec<String>,
+    /// The name of the trust domain in every identity.
+    pub trust_domain: String,
+    /// Also speak TLS 1.2, for clients that cannot do better.
+    pub allow_tls12: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    /// Older samples are refused and deleted.
+    pub retention: Span,
+    /// Samples further ahead of the clock are refused.
+    pub future_limit: Span,
+    /// Series, all together.
+    pub max_series: usize,
+    /// Labels of one series.
+    pub max_labels: usize,
+    /// A label's name.
+    pub max_label_name: Size,
+    /// A label's value.
+    pub max_label_value: Size,
+    /// Wait this long for more requests to share an fsync.
+    pub commit_linger: Span,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Write {
+    /// A request as sent.
+    pub max_compressed: Size,
+    /// A request after decompression.
+    pub max_decoded: Size,
+    /// Samples of one request.
+    pub max_samples: usize,
+    /// Decoded bytes of all requests in work.
+    pub max_in_work: Size,
+    /// Answer overload with 429 instead of 503.
+    pub overload_is_429: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Query {
+    pub timeout: Span,
+    /// How far back an instant selector looks for a sample.
+    pub lookback: Span,
+    /// Queries evaluated at once.
+    pub concurrency: usize,
+    /// Of them, how many for one identity.
+    pub concurrency_per_identity: usize,
+    /// Queries that may wait for their turn.
+    pub queue: usize,
+    pub queue_timeout: Span,
+    /// Samples one query may hold at once.
+    pub max_samples: usize,
+    /// Series one selector may match.
+    pub max_series: usize,
+    /// Memory one query may hold.
+    pub max_memory: Size,
+    /// Threads one query may use; 0: one per processor.
+    pub threads: usize,
+    /// Rows of one answer of the series and label calls.
+    pub max_rows: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Connections {
+    pub max: usize,
+    pub max_per_address: usize,
+    pub handshake_timeout: Span,
+    pub idle_timeout: Span,
+    /// How long a stop waits for requests in work.
+    pub shutdown_deadline: Span,
+}
+
+impl File {
+    /// Every key with its value.
+    pub fn tree(&self) -> Value {
+        serde_json::to_value(self).expect("plain data can be serialised")
+    }
+
+    /// As YAML, to be shown.
+    pub fn to_yaml(&self) -> String {
+        serde_saphyr::to_string(self).expect("plain data can be serialised")
+    }
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            data_dir: "metricstor-data".into(),
+            listen: "127.0.0.1:9101".to_owned(),
+            loopback_http: None,
+            log_level: "info".to_owned(),
+            tls: Tls::default(),
+            storage: Storage::default(),
+            write: Write::default(),
+            query: Query::default(),
+            connections: Connections::default(),
+        }
+    }
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self { host_names: Vec::new(), trust_domain: "metricstor".to_owned(), allow_tls12: false }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        let config = StoreConfig::new("");
+        Self {
+            retention: Span(config.retention_ms),
+            future_limit: Span(config.future_max_ms),
+            max_series: config.series_max,
+            max_labels: config.labels.count_max,
+            max_label_name: Size(config.labels.name_size_max),
+            max_label_value: Size(config.labels.value_size_max),
+            commit_linger: Span::of(config.commit_linger),
+        }
+    }
+}
+
+impl Default for Write {
+    fn default() -> Self {
+        let limits = http::RequestLimits::default();
+        Self {
+            max_compressed: Size(limits.compressed_bytes),
+            max_decoded: Size(limits.decoded_bytes),
+            max_samples: limits.samples,
+            max_in_work: Size(limits.writing_bytes),
+            overload_is_429: limits.overload_is_429,
+        }
+    }
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        let limits = http::QueryLimits::default();
+        let engine = EngineOptions::default();
+        Self {
+            timeout: Span::of(limits.timeout),
+            lookback: Span(engine.lookback_ms),
+            concurrency: limits.concurrent,
+            concurrency_per_identity: limits.concurrent_per_identity,
+            queue: limits.queue,
+            queue_timeout: Span::of(limits.queue_timeout),
+            max_samples: engine.samples_max,
+            max_series: engine.series_max,
+            max_memory: Size(engine.memory_max),
+            threads: 0,
+            max_rows: limits.rows,
+        }
+    }
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        let limits = http::ConnectionLimits::default();
+        Self {
+            max: limits.total,
+            max_per_address: limits.per_address,
+            handshake_timeout: Span::of(limits.handshake_timeout),
+            idle_timeout: Span::of(limits.idle_timeout),
+            shutdown_deadline: Span::of(limits.shutdown_deadline),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Settings: flags over environment over file over defaults.
+//!
+//! Two types: [`File`] holds what people wrote, [`Settings`] what the program uses. Loading has no
+//! effects: the environment is an argument.
+
+mod environment;
+mod file;
+mod quantity;
+mod settings;
+mod unknown;
+
+use std::path::{Path, PathBuf};
+
+pub use file::File;
+pub use settings::Settings;
+
+use crate::cli::ServeArgs;
+
+/// Why there are no usable settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {path}: {source}", path = .path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{path} is not valid:\n{text}", path = .path.display())]
+    Invalid { path: PathBuf, text: String },
+    #[error("environment variable {name}: {text}")]
+    Environment { name: String, text: String },
+    #[error("setting {name}: {text}")]
+    Setting { name: &'static str, text: String },
+}
+
+/// What `serve` was told, from all sources.
+pub fn load(
+    args: &ServeArgs,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<File, ConfigError> {
+    let mut file = from_file(args.config.as_deref(), environment)?;
+    if let Some(dir) = &args.data_dir {
+        file.data_dir.clone_from(dir);
+    }
+    if let Some(listen) = &args.listen {
+        file.listen.clone_from(listen);
+    }
+    if let Some(address) = &args.loopback_http {
+        file.loopback_http = Some(address.clone());
+    }
+    if let Some(level) = &args.log_level {
+        file.log_level.clone_from(level);
+    }
+    Ok(file)
+}
+
+/// The same without flags.
+pub fn from_file(
+    path: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<File, ConfigError> {
+    let file = match path {
+        None => File::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+            parse(&text).map_err(|text| ConfigError::Invalid { path: path.to_owned(), text })?
+        }
+    };
+    environment::overlay(file, environment)
+}
+
+/// Unknown keys come first: their message has a suggestion.
+fn parse(text: &str) -> Result<File, String> {
+    // A file of comments alone is an empty one.
+    let tree: Option<serde_json::Value> =
+        serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
+    let Some(tree) = tree else { return Ok(File::default()) };
+    let unknown = unknown::unknown_keys(&tree, &File::default().tree());
+    if !unknown.is_empty() {
+        return Err(unknown.join("\n"));
+    }
+    serde_saphyr::from_str(text).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! The settings as the program uses them: checked, in the types of the crates that need them.
+
+use std::net::SocketAddr;
+use std::thread::available_parallelism;
+
+use metricstor_http as http;
+use metricstor_pki::TrustDomain;
+use metricstor_promql::EngineOptions;
+use metricstor_storage::{LabelLimits, StoreConfig};
+use tracing::level_filters::LevelFilter;
+
+use super::quantity::Span;
+use super::{ConfigError, File};
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    pub loopback_http: Option<SocketAddr>,
+    pub log_level: LevelFilter,
+    pub trust_domain: TrustDomain,
+    pub host_names: Vec<String>,
+    pub allow_tls12: bool,
+    pub store: StoreConfig,
+    pub engine: EngineOptions,
+    pub http: http::Config,
+}
+
+impl TryFrom<&File> for Settings {
+    type Error = ConfigError;
+
+    fn try_from(file: &File) -> Result<Self, ConfigError> {
+        let loopback_http = match &file.loopback_http {
+            None => None,
+            Some(text) => Some(loopback(text)?),
+        };
+        Ok(Self {
+            listen: address("listen", &file.listen)?,
+            loopback_http,
+            log_level: parse("log_level", &file.log_level, "error, warn, info, debug or trace")?,
+            trust_domain: file
+                .tls
+                .trust_domain
+                .parse()
+                .map_err(|e| invalid("tls.trust_domain", format!("{e}")))?,
+            host_names: file.tls.host_names.clone(),
+            allow_tls12: file.tls.allow_tls12,
+            store: store(file)?,
+            engine: engine(file)?,
+            http: http_config(file)?,
+        })
+    }
+}
+
+fn store(file: &File) -> Result<StoreConfig, ConfigError> {
+    let storage = &file.storage;
+    let defaults = StoreConfig::new(&file.data_dir);
+    Ok(StoreConfig {
+        retention_ms: positive("storage.retention", storage.retention)?.0,
+        future_max_ms: storage.future_limit.0,
+        series_max: at_least_one("storage.max_series", storage.max_series)?,
+        labels: LabelLimits {
+            count_max: at_least_one("storage.max_labels", storage.max_labels)?,
+            name_size_max: at_least_one("storage.max_label_name", storage.max_label_name.0)?,
+            value_size_max: at_least_one("storage.max_label_value", storage.max_label_value.0)?,
+        },
+        commit_linger: storage.commit_linger.duration(),
+        ..defaults
+    })
+}
+
+fn engine(file: &File) -> Result<EngineOptions, ConfigError> {
+    let query = &file.query;
+    let threads = match query.threads {
+        0 => available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    Ok(EngineOptions {
+        lookback_ms: positive("query.lookback", query.lookback)?.0,
+        samples_max: at_least_one("query.max_samples", query.max_samples)?,
+        series_max: at_least_one("query.max_series", query.max_series)?,
+        memory_max: at_least_one("query.max_memory", query.max_memory.0)?,
+        threads,
+        ..EngineOptions::default()
+    })
+}
+
+fn http_config(file: &File) -> Result<http::Config, ConfigError> {
+    let (write, query, connections) = (&file.write, &file.query, &file.connections);
+    Ok(http::Config {
+        connections: http::ConnectionLimits {
+            total: at_least_one("connections.max", connections.max)?,
+            per_address: at_least_one("connections.max_per_address", connections.max_per_address)?,
+            handshake_timeout: positive(
+                "connections.handshake_timeout",
+                connections.handshake_timeout,
+            )?
+            .duration(),
+            idle_timeout: positive("connections.idle_timeout", connections.idle_timeout)?
+                .duration(),
+            shutdown_deadline: connections.shutdown_deadline.duration(),
+            ..http::ConnectionLimits::default()
+        },
+        requests: http::RequestLimits {
+            compressed_bytes: at_least_one("write.max_compressed", write.max_compressed.0)?,
+            decoded_bytes: at_least_one("write.max_decoded", write.max_decoded.0)?,
+            samples: at_least_one("write.max_samples", write.max_samples)?,
+            writing_bytes: write.max_in_work.0,
+            overload_is_429: write.overload_is_429,
+            ..http::RequestLimits::default()
+        },
+        queries: http::QueryLimits {
+            concurrent: at_least_one("query.concurrency", query.concurrency)?,
+            concurrent_per_identity: at_least_one(
+                "query.concurrency_per_identity",
+                query.concurrency_per_identity,
+            )?,
+            queue: query.queue,
+            queue_timeout: query.queue_timeout.duration(),
+            timeout: positive("query.timeout", query.timeout)?.duration(),
+            rows: at_least_one("query.max_rows", query.max_rows)?,
+            ..http::QueryLimits::default()
+        },
+    })
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, ConfigError> {
+    let address = address("loopback_http", text)?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    let text = format!(
+        "{address} is not a loopback address; without TLS only 127.0.0.0/8 and ::1 are allowed"
+    );
+    Err(invalid("loopback_http", text))
+}
+
+fn address(name: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
+    parse(name, text, "an IP address and a port, like 127.0.0.1:9101 or [::]:9101")
+}
+
+fn parse<T: std::str::FromStr>(
+    name: &'static str,
+    text: &str,
+    expected: &str,
+) -> Result<T, ConfigError> {
+    text.parse().map_err(|_| invalid(name, format!("{text:?} is not {expected}")))
+}
+
+fn positive(name: &'static str, span: Span) -> Result<Span, ConfigError> {
+    if span.0 > 0 { Ok(span) } else { Err(invalid(name, "must be longer than 0".to_owned())) }
+}
+
+fn at_least_one(name: &'static str, n: usize) -> Result<usize, ConfigError> {
+    if n > 0 { Ok(n) } else { Err(invalid(name, "must be at least 1".to_owned())) }
+}
+
+fn invalid(name: &'static str, text: String) -> ConfigError {
+    ConfigError::Setting { name, text }
+}

@@ -1,0 +1,126 @@
+//! The composition root: builds every part in order, serves, and takes everything down in reverse.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use metricstor_http::{
+    About, App, Listener, Parts, Registry, Security, format_time, process_metrics, serve as listen,
+};
+use metricstor_promql::Engine;
+use metricstor_storage::files::Disk;
+use metricstor_storage::{Clock, Store};
+use rustix::system::uname;
+use systemd_journal_logger::connected_to_journal;
+
+use crate::cli::ServeArgs;
+use crate::config::{File, Settings, load};
+use crate::pki::Pki;
+use crate::welcome::Welcome;
+use crate::{log, supervisor};
+
+/// Runs until SIGTERM or SIGINT.
+pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    let file = load(args, std::env::vars())?;
+    let settings = Settings::try_from(&file)?;
+    log::start(settings.log_level)?;
+    let config = args.config.as_deref().map_or("none".into(), Path::to_string_lossy);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, "starting");
+
+    let store = Arc::new(open_store(&settings)?);
+    let dir = settings.store.dir.canonicalize().context("cannot find the data directory")?;
+    let pki = Pki::open(&dir, &settings)?;
+    let registry = Arc::new(Registry::default());
+    registry.collect(process_metrics);
+    let app = App::new(Parts {
+        store: Arc::clone(&store),
+        engine: Engine::new(settings.engine.clone()),
+        registry,
+        clock: clock(),
+        about: about(&file, &dir),
+        config: settings.http.clone(),
+    });
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let served = runtime.block_on(run(app, &settings, &dir, pki));
+    // Queries whose time is not up may still run; what they read stays valid until they end.
+    runtime.shutdown_timeout(settings.http.connections.shutdown_deadline);
+    store.close();
+    tracing::info!("stopped");
+    served
+}
+
+/// Listens, says so, and serves.
+async fn run(app: Arc<App>, settings: &Settings, dir: &Path, pki: Pki) -> anyhow::Result<()> {
+    let stop = supervisor::stop_signal()?;
+    let mut listeners = vec![Listener::bind(settings.listen, pki.security()).await?];
+    if let Some(address) = settings.loopback_http {
+        listeners.push(Listener::bind(address, Security::Loopback).await?);
+    }
+    let welcome = Welcome {
+        tls: listeners[0].address()?,
+        plain: listeners.get(1).map(Listener::address).transpose()?,
+        dir: dir.to_owned(),
+    };
+    let plain = welcome.plain.map_or("off".to_owned(), |address| address.to_string());
+    tracing::info!(listen = %welcome.tls, loopback_http = plain, data = %dir.display(), "ready");
+    if !connected_to_journal() {
+        println!("{welcome}");
+    }
+    supervisor::ready();
+    let watchdog = tokio::spawn(supervisor::feed_watchdog());
+    let renewal = tokio::spawn(pki.keep_renewed());
+    listen(app, listeners, stop).await;
+    renewal.abort();
+    watchdog.abort();
+    Ok(())
+}
+
+fn open_store(settings: &Settings) -> anyhow::Result<Store> {
+    let (store, found) = Store::open(settings.store.clone(), Arc::new(Disk), clock())?;
+    let range = store.statistics().range;
+    tracing::info!(
+        series = found.series,
+        chunk_files = found.chunk_files,
+        replayed_samples = found.replayed_samples,
+        leftovers = found.leftovers,
+        first = range.map(|r| format_time(r.start)),
+        last = range.map(|r| format_time(r.end)),
+        "opened the store"
+    );
+    if let Some(tail) = &found.torn_tail {
+        tracing::warn!(
+            tail,
+            "cut off what an interrupted write left; nothing of it was acknowledged"
+        );
+    }
+    Ok(store)
+}
+
+fn clock() -> Clock {
+    Arc::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}
+
+fn about(file: &File, dir: &Path) -> About {
+    let flags = [
+        ("config.listen", file.listen.clone()),
+        ("storage.data-dir", dir.display().to_string()),
+        ("storage.retention", file.storage.retention.to_string()),
+        ("log.level", file.log_level.clone()),
+    ];
+    About {
+        version: env!("CARGO_PKG_VERSION"),
+        flags: flags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        config_yaml: file.to_yaml(),
+        hostname: uname().nodename().to_string_lossy().into_owned(),
+        directory: dir.display().to_string(),
+        retention: file.storage.retention.to_string(),
+    }
+}
