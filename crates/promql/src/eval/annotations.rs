@@ -7,7 +7,8 @@ use std::fmt::Write;
 
 use crate::ast::Span;
 use crate::eval::calendar::rfc3339;
-use crate::eval::number::{general, general_rounded};
+use crate::eval::number::{general, general_rounded, quoted};
+use crate::histogram::MadeMonotonic;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
@@ -26,16 +27,27 @@ enum Detail {
 
 /// Where classic buckets had to be made monotonic.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Monotonicity {
-    pub time_min: i64,
-    pub time_max: i64,
-    pub bucket_min: f64,
-    pub bucket_max: f64,
-    pub difference_max: f64,
-    pub samples: u64,
+struct Monotonicity {
+    time_min: i64,
+    time_max: i64,
+    bucket_min: f64,
+    bucket_max: f64,
+    difference_max: f64,
+    samples: u64,
 }
 
 impl Monotonicity {
+    fn at(time: i64, made: &MadeMonotonic) -> Self {
+        Self {
+            time_min: time,
+            time_max: time,
+            bucket_min: made.bucket_min,
+            bucket_max: made.bucket_max,
+            difference_max: made.difference_max,
+            samples: 1,
+        }
+    }
+
     fn merge(&mut self, other: &Self) {
         self.time_min = self.time_min.min(other.time_min);
         self.time_max = self.time_max.max(other.time_max);
@@ -161,11 +173,6 @@ fn position(query: &str, at: usize) -> (usize, usize) {
     (row, before.len() - line_start + 1)
 }
 
-/// A label value or name between quotes, as Go writes it.
-fn quoted(text: &str) -> String {
-    crate::eval::number::quoted(text)
-}
-
 fn with_name(text: &str, name: &str) -> String {
     if name.is_empty() {
         text.to_owned()
@@ -258,7 +265,8 @@ impl Annotations {
         self.info(format!("{text}, got {}: {}", quoted(kind), quoted(name)), span);
     }
 
-    pub fn forced_monotonicity(&mut self, name: &str, detail: Monotonicity, span: Span) {
+    pub fn forced_monotonicity(&mut self, name: &str, time: i64, made: &MadeMonotonic, span: Span) {
+        let detail = Monotonicity::at(time, made);
         let text = "input to histogram_quantile needed to be fixed for monotonicity (see \
             https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
         self.add(Level::Info, with_name(text, name), span, Detail::Monotonicity(detail));
@@ -318,15 +326,9 @@ mod tests {
     fn monotonicity_adds_up() {
         let mut notes = Annotations::default();
         for (time, bucket) in [(0, 0.1), (60_000, 1e21)] {
-            let detail = Monotonicity {
-                time_min: time,
-                time_max: time,
-                bucket_min: bucket,
-                bucket_max: bucket,
-                difference_max: 123.0,
-                samples: 1,
-            };
-            notes.forced_monotonicity("x", detail, Span::default());
+            let (bucket_min, bucket_max, difference_max) = (bucket, bucket, 123.0);
+            let made = MadeMonotonic { bucket_min, bucket_max, difference_max };
+            notes.forced_monotonicity("x", time, &made, Span::default());
         }
         let (_, infos) = notes.render("q");
         let tail = "for metric name \"x\", from buckets 0.1 to 1e+21, with a max diff of 1.2e+02, \

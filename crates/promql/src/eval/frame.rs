@@ -127,10 +127,6 @@ impl Frame {
         self.heads.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.heads.is_empty()
-    }
-
     pub fn budget(&self) -> &Arc<Budget> {
         self.claim.budget()
     }

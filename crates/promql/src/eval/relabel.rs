@@ -64,7 +64,10 @@ pub(crate) fn unite(frame: Frame) -> Result<Frame, QueryError> {
         members[group].push(i);
     }
     for group in members {
-        let target = united.push_absent(frame.heads[group[0]].clone());
+        // The series that is there first says whether the name is to be dropped later.
+        let start = |i: &usize| frame.column(*i).cells.iter().position(|cell| !is_absent(*cell));
+        let first = group.iter().copied().min_by_key(start).unwrap_or(group[0]);
+        let target = united.push_absent(frame.heads[first].clone());
         for step in 0..frame.steps() {
             for &i in &group {
                 let sample = frame.column(i).get(step);

@@ -19,7 +19,7 @@ use crate::plan::{Binary, Call, Kind, Node, RangeSelector, Selector};
 pub(super) fn stage_input(node: &Node) -> Option<&Node> {
     let is_vector = |node: &&Node| node.value_type == ValueType::InstantVector;
     match &node.kind {
-        Kind::Negate(inner) => Some(inner).map(Box::as_ref).filter(is_vector),
+        Kind::Negate(inner) => Some(inner.as_ref()).filter(is_vector),
         Kind::Binary(binary) => match (binary.lhs.value_type, binary.rhs.value_type) {
             (ValueType::InstantVector, ValueType::Scalar) => Some(&binary.lhs),
             (ValueType::Scalar, ValueType::InstantVector) => Some(&binary.rhs),

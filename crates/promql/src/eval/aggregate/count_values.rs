@@ -8,7 +8,7 @@ use crate::eval::Evaluator;
 use crate::eval::aggregate::grouping::Grouping;
 use crate::eval::frame::{Cell, Frame, Head, is_absent};
 use crate::eval::grid::Grid;
-use crate::eval::number::decimal;
+use crate::eval::number::{decimal, quoted_bytes};
 use crate::plan::{Aggregate, Kind};
 
 impl<'a> Evaluator<'a> {
@@ -20,8 +20,8 @@ impl<'a> Evaluator<'a> {
         let label = match aggregate.param.as_ref().map(|param| &param.kind) {
             Some(Kind::Text(label)) if !label.is_empty() => label,
             Some(Kind::Bytes(bytes)) => {
-                let text = String::from_utf8_lossy(bytes);
-                return Err(QueryError::execution(format!("invalid label name {text:?}")));
+                let text = format!("invalid label name {}", quoted_bytes(bytes));
+                return Err(QueryError::execution(text));
             }
             _ => return Err(QueryError::execution("invalid label name \"\"")),
         };

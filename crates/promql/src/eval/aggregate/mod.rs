@@ -100,9 +100,14 @@ impl<'a> Evaluator<'a> {
             pipeline.tasks(),
             || pipeline.scratch(),
             |scratch, series| {
-                let run = pipeline.run(scratch, series, grouping.needs_labels())?;
-                // Histograms are added up one after the other: their sum depends on the order.
+                let labels = grouping.needs_labels();
+                let mut run = pipeline.run(scratch, series.clone(), labels)?;
+                // Histograms are added up one after the other: their sum depends on the order. What
+                // there is to remark names their metric.
                 let partial = if run.frame.has_histograms() {
+                    if !labels {
+                        run = pipeline.run(scratch, series, true)?;
+                    }
                     Partial::Frame(run.frame)
                 } else {
                     Partial::reduced(&grouping, &run.frame)?

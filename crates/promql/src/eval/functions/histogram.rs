@@ -10,8 +10,8 @@ use super::text;
 use crate::QueryError;
 use crate::ast::Span;
 use crate::eval::Evaluator;
-use crate::eval::annotations::{Annotations, Monotonicity};
-use crate::eval::frame::{Cell, Frame, Head, float_cell};
+use crate::eval::annotations::Annotations;
+use crate::eval::frame::{Cell, Frame, Head, float_cell, is_float};
 use crate::eval::grid::Grid;
 use crate::eval::number::open_metrics;
 use crate::eval::relabel::without_metadata;
@@ -26,6 +26,12 @@ enum Question {
     Quantile(Scalar),
     /// Of the observations between two values.
     Fraction(Scalar, Scalar),
+}
+
+/// Steps at which a result has a label of its own, besides those of its group.
+struct Part {
+    label: Option<(String, String)>,
+    steps: Vec<bool>,
 }
 
 /// A histogram's series: all that differ in `le` only, and the native one of the same labels.
@@ -106,11 +112,11 @@ impl Answers<'_> {
             let parts = match (label, question) {
                 // Each value that the quantile takes has a series of its own.
                 (Some(label), Question::Quantile(q)) => self.labelled(label, q),
-                _ => vec![(None, vec![true; self.grid.len])],
+                _ => vec![Part { label: None, steps: vec![true; self.grid.len] }],
             };
-            for (label, steps) in parts {
+            for part in parts {
                 for group in &groups {
-                    self.answer(group, question, label.as_ref(), &steps, &mut output)?;
+                    self.answer(group, question, &part, &mut output)?;
                 }
             }
         }
@@ -119,18 +125,17 @@ impl Answers<'_> {
     }
 
     /// The label for each value of a quantile, with the steps at which it has that value.
-    fn labelled(&self, name: &str, q: &Scalar) -> Vec<(Option<(String, String)>, Vec<bool>)> {
-        let mut parts: Vec<(String, Vec<bool>)> = Vec::new();
+    fn labelled(&self, name: &str, q: &Scalar) -> Vec<Part> {
+        let mut parts: Vec<Part> = Vec::new();
         for (step, q) in q.values(self.grid.len).enumerate() {
-            let value = open_metrics(q);
-            let at = parts.iter().position(|(known, _)| *known == value).unwrap_or_else(|| {
-                parts.push((value, vec![false; self.grid.len]));
+            let label = Some((name.to_owned(), open_metrics(q)));
+            let at = parts.iter().position(|part| part.label == label).unwrap_or_else(|| {
+                parts.push(Part { label, steps: vec![false; self.grid.len] });
                 parts.len() - 1
             });
-            parts[at].1[step] = true;
+            parts[at].steps[step] = true;
         }
-        let name = name.to_owned();
-        parts.into_iter().map(|(value, steps)| (Some((name.clone(), value)), steps)).collect()
+        parts
     }
 
     /// The histograms among the series, native ones first.
@@ -176,9 +181,8 @@ impl Answers<'_> {
     fn order(&self) -> Vec<(usize, bool)> {
         let series = 0..self.input.len();
         let native = series.clone().filter(|i| self.input.column(*i).has_histograms());
-        let classic = series.filter(|i| {
-            self.input.column(*i).cells.iter().any(|cell| crate::eval::frame::is_float(*cell))
-        });
+        let classic =
+            series.filter(|i| self.input.column(*i).cells.iter().any(|cell| is_float(*cell)));
         native.map(|i| (i, true)).chain(classic.map(|i| (i, false))).collect()
     }
 
@@ -192,22 +196,21 @@ impl Answers<'_> {
         &mut self,
         group: &Group,
         question: &Question,
-        label: Option<&(String, String)>,
-        steps: &[bool],
+        part: &Part,
         output: &mut Frame,
     ) -> Result<(), QueryError> {
         let mut labels = group.labels.clone();
         if !self.delayed {
             labels = without_metadata(&labels);
         }
-        if let Some((name, value)) = label {
+        if let Some((name, value)) = &part.label {
             let mut builder = labels.to_builder();
             builder.set(name, value);
             labels = builder.build().map_err(|e| QueryError::execution(e.to_string()))?;
         }
         let row = output.push_absent(Head { labels, drop_name: group.drop_name });
         let mut buckets = Vec::with_capacity(group.buckets.len());
-        for step in (0..self.grid.len).filter(|step| steps[*step]) {
+        for step in (0..self.grid.len).filter(|step| part.steps[*step]) {
             buckets.clear();
             for &(upper, i) in &group.buckets {
                 if let Cell::Float(count) = self.input.column(i).get(step) {
@@ -272,17 +275,9 @@ impl Answers<'_> {
             Question::Quantile(q) => {
                 let (value, made_monotonic) = histogram::quantile(q.at(step), buckets);
                 if let Some(made) = made_monotonic {
-                    let time = self.grid.time(step);
-                    let detail = Monotonicity {
-                        time_min: time,
-                        time_max: time,
-                        bucket_min: made.bucket_min,
-                        bucket_max: made.bucket_max,
-                        difference_max: made.difference_max,
-                        samples: 1,
-                    };
                     let name = self.name_of(labels);
-                    self.notes.forced_monotonicity(&name, detail, self.span);
+                    let time = self.grid.time(step);
+                    self.notes.forced_monotonicity(&name, time, &made, self.span);
                 }
                 value
             }

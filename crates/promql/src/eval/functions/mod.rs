@@ -8,7 +8,7 @@ mod natural;
 mod sort;
 
 use crate::QueryError;
-use crate::ast::{Span, ValueType};
+use crate::ast::Span;
 use crate::eval::Evaluator;
 use crate::eval::calendar::Date;
 use crate::eval::frame::{Cell, Frame, Head};
@@ -119,11 +119,6 @@ impl<'a> Evaluator<'a> {
             frame.push(Head::new(self.query.no_labels.clone()), &values, Vec::new());
         }
         Ok(frame)
-    }
-
-    /// An argument that is a scalar or a string does not have a vector.
-    pub(super) fn is_vector(node: &Node) -> bool {
-        node.value_type == ValueType::InstantVector
     }
 }
 

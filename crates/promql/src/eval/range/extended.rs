@@ -99,7 +99,8 @@ impl Extended {
         let left = self.left(w, first, remarks)?;
         let right = self.right(w, last, remarks)?;
         let gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
-        if !counter && !(gauge(&left) && gauge(&right)) {
+        let gauges = gauge(&left) && gauge(&right);
+        if !counter && !gauges {
             remarks.notes.not_a_gauge(&(remarks.name)(), remarks.span);
         }
         let mut change = (*right).clone();

@@ -64,7 +64,8 @@ impl LastChange {
         if self.rate && (gauge(before) || gauge(after)) {
             remarks.notes.not_a_counter(&(remarks.name)(), remarks.span);
         }
-        if !self.rate && !(gauge(before) && gauge(after)) {
+        let gauges = gauge(before) && gauge(after);
+        if !self.rate && !gauges {
             remarks.notes.not_a_gauge(&(remarks.name)(), remarks.span);
         }
         let mut change = after.clone();
