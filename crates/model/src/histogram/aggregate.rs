@@ -11,6 +11,8 @@ use super::{CounterResetHint, FloatHistogram, IncompatibleSchemas, Reconciled};
 #[derive(Debug, Clone)]
 pub struct HistogramSum {
     total: Body<Compensated>,
+    /// More than one histogram went into it: there are errors to make good.
+    several: bool,
     reset: bool,
     not_reset: bool,
     custom_bounds: bool,
@@ -20,6 +22,7 @@ impl HistogramSum {
     pub fn new(first: &FloatHistogram) -> Self {
         let mut sum = Self {
             total: compensated(first),
+            several: false,
             reset: false,
             not_reset: false,
             custom_bounds: false,
@@ -32,6 +35,7 @@ impl HistogramSum {
     pub fn add(&mut self, h: &FloatHistogram) -> Result<(), IncompatibleSchemas> {
         self.note_hint(h);
         let reconciled = self.total.add(h, false)?;
+        self.several = true;
         self.custom_bounds |= reconciled.custom_bounds;
         Ok(())
     }
@@ -45,7 +49,11 @@ impl HistogramSum {
     }
 
     /// The sum, possibly with empty buckets.
-    pub fn finish(self) -> FloatHistogram {
+    pub fn finish(mut self) -> FloatHistogram {
+        if !self.several {
+            // A zero keeps its sign, which adding an error of zero would take from it.
+            self.total.map(Compensated::without_error);
+        }
         self.total.into()
     }
 

@@ -46,6 +46,11 @@ pub(super) struct Compensated {
 }
 
 impl Compensated {
+    /// The sum as it is: an error of -0 changes no number, not even a zero.
+    pub fn without_error(self) -> Self {
+        Self { error: -0.0, ..self }
+    }
+
     fn plus_float(self, x: f64) -> Self {
         let sum = self.sum + x;
         let error = if sum.is_infinite() {

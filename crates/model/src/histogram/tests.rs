@@ -243,6 +243,14 @@ fn a_mean_beyond_the_largest_float_becomes_a_running_mean() {
 }
 
 #[test]
+fn the_sum_of_one_histogram_is_that_histogram() {
+    let mut h = exponential(0, 0, &[1.0, 2.0]);
+    h.sum = -0.0;
+    assert!(HistogramSum::new(&h).finish().same_data(&h));
+    assert!(HistogramMean::new(&h).finish().same_data(&h));
+}
+
+#[test]
 fn a_histogram_is_stored_as_continuing_only_if_it_does() {
     use CounterResetHint::{Gauge, NotReset, Reset, Unknown};
     let (first, later) = (exponential(0, 0, &[1.0]), exponential(0, 0, &[2.0]));

@@ -25,11 +25,10 @@ pub struct Annotations {
     pub some: bool,
 }
 
-#[derive(Debug)]
 pub enum Pattern {
     Any,
     Text(String),
-    Regex(Box<Regex>),
+    Regex(String, Box<Regex>),
 }
 
 #[derive(Debug)]
@@ -50,12 +49,23 @@ impl Pattern {
         match self {
             Self::Any => true,
             Self::Text(expected) => expected == text,
-            Self::Regex(regex) => regex.is_match(text),
+            Self::Regex(_, regex) => regex.is_match(text),
         }
     }
 
     fn regex(text: &str) -> Result<Self, String> {
-        Regex::new(text).map(|regex| Self::Regex(Box::new(regex))).map_err(|e| e.to_string())
+        let regex = Regex::new(text).map_err(|e| e.to_string())?;
+        Ok(Self::Regex(text.to_owned(), Box::new(regex)))
+    }
+}
+
+impl std::fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Regex(text, _) => write!(f, "/{text}/"),
+        }
     }
 }
 

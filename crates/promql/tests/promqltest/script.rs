@@ -24,6 +24,8 @@ pub struct LoadedSeries {
 }
 
 pub struct Case {
+    /// When and what, as written: `instant at 5m up`.
+    pub title: String,
     pub query: String,
     pub time: CaseTime,
     pub expect: Expectations,
@@ -108,6 +110,7 @@ fn parse_load(line: &str, body: &[&str]) -> Result<Load, String> {
 
 /// The case and how many lines of `body` belong to it.
 fn parse_eval(line: &str, body: &[&str]) -> Result<(Case, usize), String> {
+    let title = line.split_once([' ', '\t']).map_or("", |(_, title)| title).to_owned();
     let mut rest = line;
     let mut word = || take_word(&mut rest).ok_or_else(|| format!("incomplete command {line:?}"));
     let mode = word()?.strip_prefix("eval").unwrap_or_default().trim_start_matches('_');
@@ -124,7 +127,7 @@ fn parse_eval(line: &str, body: &[&str]) -> Result<(Case, usize), String> {
         _ => return Err(format!("neither instant nor range: {line:?}")),
     };
     let (expect, used) = parse_expectations(mode, body)?;
-    Ok((Case { query: rest.to_owned(), time, expect }, used))
+    Ok((Case { title, query: rest.to_owned(), time, expect }, used))
 }
 
 fn take_word<'a>(rest: &mut &'a str) -> Option<&'a str> {

@@ -144,7 +144,7 @@ fn take_floats(item: &str, points: &mut Vec<Point>) -> Result<(), String> {
         from = at + 1;
         Some(at)
     })
-    .find(|at| !what[..*at].ends_with(['e', 'E']) || what.starts_with("0x"));
+    .find(|at| !what[..*at].ends_with(['e', 'E']));
     let (mut current, step) = match step_at {
         Some(at) if n.is_some() => (value(&what[..at])?, value(&what[at..])?),
         _ => (value(what)?, 0.0),
@@ -158,9 +158,9 @@ fn take_floats(item: &str, points: &mut Vec<Point>) -> Result<(), String> {
     Ok(())
 }
 
-/// `AxN` → (A, N); hexadecimal numbers keep their x.
+/// `AxN` → (A, N): an x never belongs to a hexadecimal number here.
 fn split_repeat(item: &str) -> Result<(&str, Option<usize>), String> {
-    match item.rfind('x').filter(|at| *at > 0 && !matches!(&item[..*at], "0" | "-0" | "+0")) {
+    match item.rfind('x').filter(|at| *at > 0) {
         None => Ok((item, None)),
         Some(at) => {
             let n = item[at + 1..].parse().map_err(|e| format!("{item:?}: {e}"))?;
