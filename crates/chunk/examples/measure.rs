@@ -1,6 +1,11 @@
 //! Bytes per sample and speed of the codecs on recorded data:
 //! `xz -dc corpus.txt.xz | cargo run --release --example measure [targets]`
 
+// A panic is how a measurement reports its failure.
+#![allow(clippy::unwrap_used)]
+
+// Labels matter to other measurements only.
+#[allow(dead_code)]
 mod corpus;
 
 use std::io::Read;
@@ -62,7 +67,8 @@ fn measure(name: &str, series: &[&[f64]], samples: usize) {
     let total = chunks.len() * samples;
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
     let encode = best_of(3, || {
-        (bytes.clear(), ends.clear());
+        bytes.clear();
+        ends.clear();
         for chunk in &chunks {
             values::encode(chunk, &mut bytes);
             ends.push(bytes.len());

@@ -13,7 +13,6 @@ pub use decode::decode;
 pub use encode::encode;
 
 use crate::DecodeError;
-use crate::bits::BLOCK;
 
 /// How many times the column was differenced before packing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use super::ChunkFileError;
 use super::output::Output;
 use super::tables::ColumnPage;
 
-/// A page is written when it reaches this size.
-pub const PAGE_SIZE: usize = 64 << 10;
+/// A page is written when it reaches this size. Readers read a page at once: it holds the columns
+/// of some hundred targets, and reading it costs little more than reading one column.
+const PAGE_SIZE: usize = 16 << 10;
 /// Encoded columns kept to find repetitions; then all are forgotten, which costs bytes, not truth.
 const KNOWN_SIZE_MAX: usize = 32 << 20;
 

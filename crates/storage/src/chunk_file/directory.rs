@@ -4,8 +4,8 @@ use metricstor_chunk::{DecodeError, Input, put_signed, put_varint};
 
 use super::format::CHECKSUM_SIZE;
 
-/// Chunks in a page: looking one up decodes half a page, and a page costs 16 bytes of memory.
-pub const PAGE_CHUNKS: usize = 128;
+/// Chunks in a page: a page costs 16 bytes of memory, looking up a chunk decodes its page.
+pub const PAGE_CHUNKS: usize = 32;
 
 /// Where one chunk is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

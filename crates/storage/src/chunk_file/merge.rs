@@ -91,23 +91,21 @@ impl<'a> Merge<'a> {
 fn interleave(preferred: &Samples, other: &Samples) -> Samples {
     let mut joined = Samples::default();
     let (mut i, mut j) = (0, 0);
-    while i < preferred.len() || j < other.len() {
-        match (preferred.timestamps.get(i), other.timestamps.get(j)) {
-            (Some(a), Some(b)) if a == b => j += 1,
-            (Some(a), Some(b)) if b < a => {
-                append(other, &mut joined, j..j + 1);
-                j += 1;
-            }
-            (None, _) => {
-                append(other, &mut joined, j..other.len());
-                j = other.len();
-            }
-            _ => {
-                append(preferred, &mut joined, i..i + 1);
-                i += 1;
-            }
+    while i < preferred.len() && j < other.len() {
+        let (a, b) = (preferred.timestamps[i], other.timestamps[j]);
+        if a <= b {
+            j += (a == b) as usize;
+            let run = i + preferred.timestamps[i..].partition_point(|&t| t <= a.max(b - 1));
+            append(preferred, &mut joined, i..run);
+            i = run;
+        } else {
+            let run = j + other.timestamps[j..].partition_point(|&t| t < a);
+            append(other, &mut joined, j..run);
+            j = run;
         }
     }
+    append(preferred, &mut joined, i..preferred.len());
+    append(other, &mut joined, j..other.len());
     joined
 }
 

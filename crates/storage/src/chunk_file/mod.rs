@@ -3,6 +3,7 @@
 //! Every byte that a reader uses was covered by a checksum that it verified; damage is an error that
 //! names file and offset. Layout: `formats/chunk_file.md`.
 
+mod blocks;
 mod columns;
 mod directory;
 mod error;

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use metricstor_chunk::timestamps::{self, Summary};
-use metricstor_chunk::{DecodeError, Input, Stats, body};
+use metricstor_chunk::{Stats, body};
 use metricstor_model::{Samples, TimeRange};
 
-use super::directory::{Entry, read_page};
-use super::format::{CHECKSUM_SIZE, FOOTER_SIZE, FileMeta, Footer, HEADER_SIZE, checked};
+use super::blocks::{read_at, read_tables};
+use super::directory::Entry;
+use super::format::{FOOTER_SIZE, FileMeta, Footer, HEADER_SIZE};
 use super::scratch::Scratch;
 use super::tables::Tables;
-use super::{BLOCK_SIZE_MAX, CHUNK_SAMPLES_MAX, ChunkFileError, DECODED_HISTOGRAMS_SIZE_MAX};
+use super::{ChunkFileError, DECODED_HISTOGRAMS_SIZE_MAX};
 use crate::files::{File, Files};
 
 /// An open chunk file; shared by any number of readers.
@@ -38,7 +38,7 @@ struct Wanted {
 }
 
 impl ChunkFile {
-    /// Opens and verifies what stays in memory (about a quarter byte per chunk); directory pages
+    /// Opens and verifies what stays in memory (about half a byte per chunk); directory pages
     /// and blocks are verified when they are read.
     pub fn open(files: &dyn Files, path: &Path) -> Result<Self, ChunkFileError> {
         static IDS: AtomicU64 = AtomicU64::new(1);
@@ -196,26 +196,6 @@ impl ChunkFile {
         Ok(())
     }
 
-    /// Makes `scratch.entries` the entries of a directory page.
-    pub(super) fn load_page(
-        &self,
-        index: usize,
-        scratch: &mut Scratch,
-    ) -> Result<(), ChunkFileError> {
-        if scratch.page == Some(index) {
-            return Ok(());
-        }
-        scratch.page = None;
-        let page = self.tables.directory[index];
-        let mut bytes = vec![0; page.size as usize + CHECKSUM_SIZE];
-        read_at(&*self.file, &self.path, &mut bytes, page.offset)?;
-        let damaged = |what: &str| ChunkFileError::damaged(&self.path, page.offset, what);
-        let content = checked(&bytes).ok_or_else(|| damaged("directory checksum"))?;
-        read_page(content, &mut scratch.entries).map_err(|error| damaged(&error.to_string()))?;
-        scratch.page = Some(index);
-        Ok(())
-    }
-
     /// Appends the chunk's timestamps inside `range`.
     fn timestamps(
         &self,
@@ -238,82 +218,6 @@ impl ChunkFile {
         Ok(Overlap::Inside(Wanted { entry, count: column.count, range: start..end }))
     }
 
-    /// The chunk's timestamps, from the cache or decoded into it.
-    pub(super) fn decoded_column<'s>(
-        &self,
-        entry: &Entry,
-        count: usize,
-        scratch: &'s mut Scratch,
-    ) -> Result<&'s [i64], ChunkFileError> {
-        let Scratch { pages, columns, .. } = scratch;
-        columns.get(entry.column, |timestamps| {
-            let (offset, bytes) = self.column_bytes(entry, pages)?;
-            timestamps::decode(bytes, CHUNK_SAMPLES_MAX, 0..count, timestamps)
-                .map_err(|error| self.damaged_column(offset, entry, error))
-        })
-    }
-
-    pub(super) fn column(
-        &self,
-        entry: &Entry,
-        scratch: &mut Scratch,
-    ) -> Result<Summary, ChunkFileError> {
-        let (offset, bytes) = self.column_bytes(entry, &mut scratch.pages)?;
-        match Summary::read(bytes, CHUNK_SAMPLES_MAX) {
-            Ok(summary) if summary.count > 0 => Ok(summary),
-            Ok(_) => Err(self.damaged_column(offset, entry, "no timestamps")),
-            Err(error) => Err(self.damaged_column(offset, entry, error)),
-        }
-    }
-
-    /// The offset and the verified bytes of the chunk's column.
-    fn column_bytes<'w>(
-        &self,
-        entry: &Entry,
-        window: &'w mut super::window::Window,
-    ) -> Result<(u64, &'w [u8]), ChunkFileError> {
-        /// Most columns are shorter: one call reads size and column.
-        const GUESS: u64 = 1024;
-        let address = entry.column as u64;
-        let page = self.tables.column_page(address).ok_or_else(|| {
-            self.damaged_column(self.footer.directory, entry, "no such column address")
-        })?;
-        let offset = page.offset + (address - page.address);
-        let rest = page.size - (address - page.address);
-        let limit = self.footer.directory;
-        let io = |error| ChunkFileError::read(&self.path, offset, error);
-        let start = window.get(&*self.file, offset, GUESS.min(rest), limit).map_err(io)?;
-        let mut input = Input::new(start);
-        let size = input
-            .count(rest as usize, "size of a column")
-            .map_err(|error| self.damaged_column(offset, entry, error))?;
-        let prefix = start.len() - input.rest().len();
-        let whole = (prefix + size + CHECKSUM_SIZE) as u64;
-        if whole > rest {
-            return Err(self.damaged_column(offset, entry, DecodeError::Truncated));
-        }
-        let whole = window.get(&*self.file, offset, whole, limit).map_err(io)?;
-        let bytes = checked(&whole[prefix..])
-            .ok_or_else(|| self.damaged_column(offset, entry, "timestamps checksum"))?;
-        Ok((offset, bytes))
-    }
-
-    /// The verified bytes of a block.
-    pub(super) fn block<'s>(
-        &self,
-        entry: &Entry,
-        scratch: &'s mut Scratch,
-    ) -> Result<&'s [u8], ChunkFileError> {
-        let size = entry.size as u64 + CHECKSUM_SIZE as u64;
-        let end = entry.offset.checked_add(size);
-        if size > BLOCK_SIZE_MAX || end.is_none_or(|end| end > self.footer.directory) {
-            return Err(self.damaged_block(entry, "block outside the file's body"));
-        }
-        let block = scratch.blocks.get(&*self.file, entry.offset, size, self.footer.directory);
-        let block = block.map_err(|error| ChunkFileError::read(&self.path, entry.offset, error))?;
-        checked(block).ok_or_else(|| self.damaged_block(entry, "block checksum"))
-    }
-
     fn body(
         &self,
         wanted: &Wanted,
@@ -327,21 +231,6 @@ impl ChunkFile {
         let range = wanted.range.clone();
         body::decode(block, wanted.count, range, DECODED_HISTOGRAMS_SIZE_MAX, out)
             .map_err(|error| self.damaged_block(&wanted.entry, error))
-    }
-
-    fn damaged_block(&self, entry: &Entry, what: impl std::fmt::Display) -> ChunkFileError {
-        let what = format!("series {}: {what}", entry.series);
-        ChunkFileError::damaged(&self.path, entry.offset, what)
-    }
-
-    fn damaged_column(
-        &self,
-        offset: u64,
-        entry: &Entry,
-        what: impl std::fmt::Display,
-    ) -> ChunkFileError {
-        let what = format!("timestamps of series {}: {what}", entry.series);
-        ChunkFileError::damaged(&self.path, offset, what)
     }
 }
 
@@ -373,30 +262,4 @@ impl Lengths {
         samples.histograms.truncate(self.histograms);
         samples.start_timestamps.truncate(self.start_timestamps);
     }
-}
-
-fn read_tables(
-    file: &dyn File,
-    path: &Path,
-    footer: &Footer,
-    size: u64,
-) -> Result<Tables, ChunkFileError> {
-    let damaged = |what: &str| ChunkFileError::damaged(path, footer.tables, what);
-    let length = size - FOOTER_SIZE as u64 - footer.tables;
-    if length > BLOCK_SIZE_MAX {
-        return Err(damaged("size of the tables"));
-    }
-    let mut bytes = vec![0; length as usize];
-    read_at(file, path, &mut bytes, footer.tables)?;
-    let content = checked(&bytes).ok_or_else(|| damaged("tables checksum"))?;
-    Tables::read(content, footer.directory).map_err(|error| damaged(&error.to_string()))
-}
-
-pub(super) fn read_at(
-    file: &dyn File,
-    path: &Path,
-    out: &mut [u8],
-    offset: u64,
-) -> Result<(), ChunkFileError> {
-    file.read_exact_at(out, offset).map_err(|error| ChunkFileError::read(path, offset, error))
 }

@@ -6,10 +6,10 @@ use metricstor_chunk::body;
 use metricstor_model::{Labels, Samples, TimeRange};
 use sha2::{Digest, Sha256};
 
+use super::blocks::read_at;
 use super::format::{CHECKSUM_SIZE, checked};
 use super::labels::LabelReader;
-use super::reader::read_at;
-use super::{BLOCK_SIZE_MAX, ChunkFile, ChunkFileError, EXTENSION, FileMeta, Scratch};
+use super::{ChunkFile, ChunkFileError, EXTENSION, FileMeta, Scratch};
 
 /// One place where a file is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,9 +87,6 @@ impl ChunkFile {
     ) -> Result<(), ChunkFileError> {
         let frame = self.tables.labels[frame];
         let damaged = |what: &str| ChunkFileError::damaged(&self.path, frame.offset, what);
-        if frame.size > BLOCK_SIZE_MAX || frame.offset > self.footer.directory {
-            return Err(damaged("label frame outside the file's body"));
-        }
         let mut bytes = vec![0; frame.size as usize + CHECKSUM_SIZE];
         read_at(&*self.file, &self.path, &mut bytes, frame.offset)?;
         let content = checked(&bytes).ok_or_else(|| damaged("labels checksum"))?;

@@ -81,17 +81,17 @@ impl Tables {
         for _ in 0..input.count(bytes.len(), "number of column pages")? {
             let offset = end.saturating_add(input.varint()?);
             let size = block_size(input)?;
+            end = within_body(offset, size, directory)?;
             tables.columns.push(ColumnPage { address, offset, size });
             address += size;
-            end = offset.saturating_add(size);
         }
         let mut end = HEADER_SIZE as u64;
         for _ in 0..input.count(bytes.len(), "number of label frames")? {
             let offset = end.saturating_add(input.varint()?);
             let size = block_size(input)?;
             let uncompressed = block_size(input)?;
+            end = within_body(offset, size + CHECKSUM_SIZE as u64, directory)?;
             tables.labels.push(LabelFrame { offset, size, uncompressed });
-            end = offset.saturating_add(size + CHECKSUM_SIZE as u64);
         }
         match input.rest() {
             [] => Ok(tables),
@@ -117,6 +117,12 @@ impl Tables {
             + self.columns.capacity() * size_of::<ColumnPage>()
             + self.labels.capacity() * size_of::<LabelFrame>()
     }
+}
+
+/// The end of a part of the body, which itself ends at `directory`.
+fn within_body(offset: u64, size: u64, directory: u64) -> Result<u64, DecodeError> {
+    let end = offset.checked_add(size).filter(|&end| end <= directory);
+    end.ok_or(DecodeError::Invalid("offset outside the body"))
 }
 
 fn block_size(input: &mut Input<'_>) -> Result<u64, DecodeError> {

@@ -1,39 +1,188 @@
-//! What goes in comes out.
+//! What was written is read, by any range, and described rightly.
 
-use std::path::Path;
+use std::ops::ControlFlow;
 
-use metricstor_model::{Labels, Samples, TimeRange};
+use metricstor_chunk::Stats;
 
-use crate::chunk_file::{ChunkFile, ChunkFileWriter, FileMeta, FileSummary, Scratch};
-use crate::files::Simulated;
+use super::*;
+use crate::chunk_file::ChunkFileError;
+use crate::files::simulated::Operation;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_series_and_range_reads_as_written(
+        model in models(), ranges in prop::collection::vec((-10i64..2000, -10i64..2000), 1..6),
+    ) {
+        let disk = disk();
+        let file = written(&disk, &model);
+        let mut scratch = Scratch::default();
+        let mut ranges: Vec<_> = ranges.iter().map(|&(a, b)| TimeRange::new(a.min(b), a.max(b))).collect();
+        ranges.push(TimeRange::ALL);
+        for range in ranges {
+            for (series, samples) in &model {
+                let mut out = Samples::default();
+                file.read(*series, range, &mut out, &mut scratch).unwrap();
+                prop_assert_eq!(text(&out), text(&inside(samples, range)));
+            }
+        }
+        prop_assert_eq!(file.verify(10).unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_not_there_reads_as_nothing(model in models(), series in any::<u32>()) {
+        let disk = disk();
+        let file = written(&disk, &model);
+        let mut scratch = Scratch::default();
+        prop_assert_eq!(file.contains(series, &mut scratch).unwrap(), model.contains_key(&series));
+        if !model.contains_key(&series) {
+            prop_assert!(read(&file, series, TimeRange::ALL).is_empty());
+            prop_assert_eq!(file.last_sample(series, &mut scratch).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn reads_append(a in samples(50), b in samples(50)) {
+        let disk = disk();
+        let model: Model = [(1, a.clone()), (2, b.clone())].into();
+        let file = written(&disk, &model);
+        let mut scratch = Scratch::default();
+        let mut out = Samples::default();
+        file.read(1, TimeRange::ALL, &mut out, &mut scratch).unwrap();
+        file.read(2, TimeRange::ALL, &mut out, &mut scratch).unwrap();
+        let starts = |s: &Samples| (0..s.len()).map(|i| s.start_timestamps.get(i).copied().unwrap_or(0)).collect::<Vec<_>>();
+        prop_assert_eq!(out.len(), a.len() + b.len());
+        prop_assert_eq!(starts(&out), [starts(&a), starts(&b)].concat());
+        prop_assert_eq!(out.histograms.len(), a.histograms.len() + b.histograms.len());
+    }
+}
 
 #[test]
-fn smoke() {
-    let disk = Simulated::new();
-    let dir = Path::new("/c");
-    use crate::files::Files;
-    disk.create_dir(dir).unwrap();
-    let mut w = ChunkFileWriter::create(&disk, dir, FileMeta::new(0, 7)).unwrap();
-    let mut all = vec![];
-    for s in (0..1000u32).rev() {
-        let mut x = Samples::default();
-        for i in 0..(s as i64 % 7) * 20 {
-            x.push(1000 + i * 15000, (i * s as i64) as f64 / 10.0);
+fn a_long_series_spans_chunks_and_reads_in_parts() {
+    let disk = disk();
+    let model: Model = (0..40).map(|series| (series, regular(series, 20_000))).collect();
+    let summary = write(&disk, &model);
+    assert_eq!((summary.series, summary.chunks, summary.samples), (40, 120, 800_000));
+    let file = ChunkFile::open(&disk, &path(&summary)).unwrap();
+    let times = &model[&0].timestamps;
+    for (from, to) in [(0, 19_999), (6_660, 6_680), (8_000, 15_000), (19_999, 19_999)] {
+        let range = TimeRange::new(times[from] - 1, times[to]);
+        for (series, samples) in &model {
+            assert_eq!(text(&read(&file, *series, range)), text(&inside(samples, range)));
         }
-        let l =
-            Labels::from_pairs([("__name__", "up".to_string()), ("i", format!("{s}"))]).unwrap();
-        w.add(s * 3, &l, &x).unwrap();
-        all.push((s * 3, x));
     }
-    let sum: FileSummary = w.finish().unwrap();
-    let f = ChunkFile::open(&disk, &dir.join(&sum.name)).unwrap();
+}
+
+#[test]
+fn the_same_input_makes_the_same_file() {
+    let model: Model = (0..100).map(|series| (series, regular(series, 50))).collect();
+    let (a, b) = (disk(), disk());
+    let summary = write(&a, &model);
+    assert_eq!(summary, write(&b, &model));
+    assert_eq!(a.content(&path(&summary)), b.content(&path(&summary)));
+    assert_eq!(summary.size, a.content(&path(&summary)).unwrap().len() as u64);
+    assert_eq!(a.list(dir()).unwrap(), [summary.name]);
+}
+
+#[test]
+fn timestamps_are_stored_once_for_all_series_of_a_target() {
+    let disk = disk();
+    let one: Model = [(0, regular(0, 100))].into();
+    let many: Model = (0..1000).map(|series| (series, regular(series, 100))).collect();
+    let [one, many] = [one, many].map(|model| written(&disk, &model).describe());
+    assert_eq!(one.timestamps_size, many.timestamps_size);
+}
+
+#[test]
+fn a_small_series_takes_few_bytes_of_disk_and_memory() {
+    let disk = disk();
+    let model: Model = (0..10_000).map(|series| (series, regular(series, 10))).collect();
+    let description = written(&disk, &model).describe();
+    assert!(description.size < 10_000 * 28, "{description:?}");
+    assert!(description.memory < 10_000, "{description:?}");
+}
+
+#[test]
+fn labels_are_kept_in_the_order_of_writing() {
+    let disk = disk();
+    let model: Model = (0..5000).map(|series| (series, regular(series, 1))).collect();
+    let mut seen = Vec::new();
+    let visit = |series, found: &Labels| {
+        assert_eq!(*found, labels(series));
+        seen.push(series);
+        ControlFlow::Continue(())
+    };
+    written(&disk, &model).for_each_series(visit).unwrap();
+    let mut expected: Vec<u32> = model.keys().copied().collect();
+    expected.sort_by_key(|series| series.reverse_bits());
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn the_last_sample_and_the_aggregates_are_those_of_the_series() {
+    let disk = disk();
+    let model: Model = (0..10).map(|series| (series, regular(series, 9000))).collect();
+    let file = written(&disk, &model);
     let mut scratch = Scratch::default();
-    for (s, x) in &all {
-        let mut out = Samples::default();
-        f.read(*s, TimeRange::ALL, &mut out, &mut scratch).unwrap();
-        assert_eq!(out.timestamps, x.timestamps);
-        assert_eq!(out.values, x.values);
+    for (series, samples) in &model {
+        let last = file.last_sample(*series, &mut scratch).unwrap().unwrap();
+        assert_eq!(last.0, *samples.timestamps.last().unwrap());
+        assert_eq!(last.1.to_bits(), samples.values.last().unwrap().to_bits());
+        let chunks = file.stats(*series, &mut scratch).unwrap();
+        let mut start = 0;
+        for (range, stats) in chunks {
+            let values = &inside(samples, range).values;
+            assert_eq!(stats, Stats::of(values));
+            assert_eq!(range.start, samples.timestamps[start]);
+            start += values.len();
+        }
+        assert_eq!(start, 9000);
     }
-    assert_eq!(f.verify(100).unwrap(), []);
-    println!("{:?}", f.describe());
+}
+
+#[test]
+fn an_empty_file_is_a_file() {
+    let disk = disk();
+    let file = written(&disk, &Model::new());
+    assert_eq!((file.series(), file.samples()), (0, 0));
+    assert!(read(&file, 0, TimeRange::ALL).is_empty());
+    assert_eq!(file.verify(10).unwrap(), []);
+}
+
+#[test]
+fn disorder_and_repetition_are_refused() {
+    let disk = disk();
+    let mut writer = ChunkFileWriter::create(&disk, dir(), FileMeta::new(0, 0)).unwrap();
+    let mut twice = regular(0, 10);
+    twice.timestamps[5] = twice.timestamps[4];
+    let refused = writer.add(9, &labels(9), &twice);
+    assert!(matches!(refused, Err(ChunkFileError::MalformedSamples { series: 9 })));
+    for _ in 0..2 {
+        writer.add(3, &labels(3), &regular(3, 10)).unwrap();
+    }
+    assert!(matches!(writer.finish(), Err(ChunkFileError::DuplicateSeries)));
+    assert_eq!(disk.list(dir()).unwrap(), [] as [&str; 0]);
+}
+
+#[test]
+fn a_file_has_its_name_only_when_it_is_durable() {
+    let model: Model = (0..100).map(|series| (series, regular(series, 500))).collect();
+    for failing in [Operation::Write, Operation::Sync] {
+        let disk = disk();
+        let mut writer = ChunkFileWriter::create(&disk, dir(), FileMeta::new(0, 0)).unwrap();
+        for (series, samples) in &model {
+            writer.add(*series, &labels(*series), samples).unwrap();
+        }
+        disk.fail(failing, 0, 1, std::io::ErrorKind::Other);
+        assert!(writer.finish().is_err());
+        assert_eq!(disk.list(dir()).unwrap(), [] as [&str; 0]);
+    }
+    for seed in 0..50 {
+        let disk = disk();
+        let summary = write(&disk, &model);
+        disk.crash(seed);
+        let file = ChunkFile::open(&disk, &path(&summary)).unwrap();
+        assert_eq!(file.verify(10).unwrap(), []);
+    }
 }

@@ -1,0 +1,141 @@
+//! Verified access to the parts of a file: directory pages, timestamp columns, blocks. Nothing that
+//! fails its checksum, or lies outside its section, gets out of here.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use metricstor_chunk::Input;
+use metricstor_chunk::timestamps::{self, Summary};
+
+use super::directory::{Entry, read_page};
+use super::format::{CHECKSUM_SIZE, FOOTER_SIZE, Footer, checked};
+use super::scratch::Scratch;
+use super::tables::Tables;
+use super::window::Window;
+use super::{BLOCK_SIZE_MAX, CHUNK_SAMPLES_MAX, ChunkFile, ChunkFileError};
+use crate::files::File;
+
+impl ChunkFile {
+    /// Makes `scratch.entries` the entries of a directory page.
+    pub(super) fn load_page(
+        &self,
+        index: usize,
+        scratch: &mut Scratch,
+    ) -> Result<(), ChunkFileError> {
+        if scratch.page == Some(index) {
+            return Ok(());
+        }
+        scratch.page = None;
+        let page = self.tables.directory[index];
+        let mut bytes = vec![0; page.size as usize + CHECKSUM_SIZE];
+        read_at(&*self.file, &self.path, &mut bytes, page.offset)?;
+        let damaged = |what: &str| ChunkFileError::damaged(&self.path, page.offset, what);
+        let content = checked(&bytes).ok_or_else(|| damaged("directory checksum"))?;
+        read_page(content, &mut scratch.entries).map_err(|error| damaged(&error.to_string()))?;
+        scratch.page = Some(index);
+        Ok(())
+    }
+
+    /// The chunk's timestamps, from the cache or decoded into it.
+    pub(super) fn decoded_column<'s>(
+        &self,
+        entry: &Entry,
+        count: usize,
+        scratch: &'s mut Scratch,
+    ) -> Result<&'s [i64], ChunkFileError> {
+        let Scratch { pages, columns, .. } = scratch;
+        columns.get(entry.column, |timestamps| {
+            let (offset, bytes) = self.column_bytes(entry, pages)?;
+            timestamps::decode(bytes, CHUNK_SAMPLES_MAX, 0..count, timestamps)
+                .map_err(|error| self.damaged_column(offset, entry, error))
+        })
+    }
+
+    pub(super) fn column(
+        &self,
+        entry: &Entry,
+        scratch: &mut Scratch,
+    ) -> Result<Summary, ChunkFileError> {
+        let (offset, bytes) = self.column_bytes(entry, &mut scratch.pages)?;
+        match Summary::read(bytes, CHUNK_SAMPLES_MAX) {
+            Ok(summary) if summary.count > 0 => Ok(summary),
+            Ok(_) => Err(self.damaged_column(offset, entry, "no timestamps")),
+            Err(error) => Err(self.damaged_column(offset, entry, error)),
+        }
+    }
+
+    /// The offset and the verified bytes of the chunk's column; reads the column's whole page.
+    fn column_bytes<'w>(
+        &self,
+        entry: &Entry,
+        window: &'w mut Window,
+    ) -> Result<(u64, &'w [u8]), ChunkFileError> {
+        let address = entry.column as u64;
+        let page = self.tables.column_page(address).ok_or_else(|| {
+            self.damaged_column(self.footer.directory, entry, "no such column address")
+        })?;
+        let at = address - page.address;
+        let offset = page.offset + at;
+        let bytes = window.get(&*self.file, page.offset, page.size, self.footer.directory);
+        let bytes = bytes.map_err(|error| ChunkFileError::read(&self.path, offset, error))?;
+        let mut input = Input::new(&bytes[at as usize..]);
+        let size = input.count(bytes.len(), "size of a column");
+        let column = size.and_then(|size| input.take(size + CHECKSUM_SIZE));
+        let column = column.map_err(|error| self.damaged_column(offset, entry, error))?;
+        let column = checked(column)
+            .ok_or_else(|| self.damaged_column(offset, entry, "timestamps checksum"))?;
+        Ok((offset, column))
+    }
+
+    /// The verified bytes of a block.
+    pub(super) fn block<'s>(
+        &self,
+        entry: &Entry,
+        scratch: &'s mut Scratch,
+    ) -> Result<&'s [u8], ChunkFileError> {
+        let size = entry.size as u64 + CHECKSUM_SIZE as u64;
+        let end = entry.offset.checked_add(size);
+        if size > BLOCK_SIZE_MAX || end.is_none_or(|end| end > self.footer.directory) {
+            return Err(self.damaged_block(entry, "block outside the file's body"));
+        }
+        let block = scratch.blocks.get(&*self.file, entry.offset, size, self.footer.directory);
+        let block = block.map_err(|error| ChunkFileError::read(&self.path, entry.offset, error))?;
+        checked(block).ok_or_else(|| self.damaged_block(entry, "block checksum"))
+    }
+
+    pub(super) fn damaged_block(&self, entry: &Entry, what: impl Display) -> ChunkFileError {
+        let what = format!("series {}: {what}", entry.series);
+        ChunkFileError::damaged(&self.path, entry.offset, what)
+    }
+
+    fn damaged_column(&self, offset: u64, entry: &Entry, what: impl Display) -> ChunkFileError {
+        let what = format!("timestamps of series {}: {what}", entry.series);
+        ChunkFileError::damaged(&self.path, offset, what)
+    }
+}
+
+pub(super) fn read_tables(
+    file: &dyn File,
+    path: &Path,
+    footer: &Footer,
+    size: u64,
+) -> Result<Tables, ChunkFileError> {
+    let damaged = |what: &str| ChunkFileError::damaged(path, footer.tables, what);
+    let length = size - FOOTER_SIZE as u64 - footer.tables;
+    if length > BLOCK_SIZE_MAX {
+        return Err(damaged("size of the tables"));
+    }
+    let mut bytes = vec![0; length as usize];
+    read_at(file, path, &mut bytes, footer.tables)?;
+    let content = checked(&bytes).ok_or_else(|| damaged("tables checksum"))?;
+    Tables::read(content, footer.directory).map_err(|error| damaged(&error.to_string()))
+}
+
+pub(super) fn read_at(
+    file: &dyn File,
+    path: &Path,
+    out: &mut [u8],
+    offset: u64,
+) -> Result<(), ChunkFileError> {
+    file.read_exact_at(out, offset).map_err(|error| ChunkFileError::read(path, offset, error))
+}
