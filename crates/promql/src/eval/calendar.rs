@@ -4,6 +4,10 @@ use std::fmt::Write;
 
 const DAY: i64 = 86_400;
 
+/// The days from the earliest date that Prometheus knows, the 1st of March of the year
+/// -292,277,022,400, to the Unix epoch. Seconds that lie before it come out in the far future.
+const EPOCH: u64 = 106_751_991_073_400;
+
 /// A moment taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Date {
@@ -23,7 +27,9 @@ pub(crate) struct Date {
 
 impl Date {
     pub fn of(seconds: i64) -> Self {
-        let (days, time) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
+        let known = (seconds as u64).wrapping_add(EPOCH * DAY as u64);
+        let days = (known / DAY as u64) as i64 - EPOCH as i64;
+        let time = (known % DAY as u64) as i64;
         // Years start in March here, so that the leap day is the last of its year; eras of 400
         // years have 146,097 days.
         let shifted = days + 719_468;
@@ -101,9 +107,11 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_time_do_not_panic() {
-        for seconds in [i64::MIN, i64::MAX] {
-            Date::of(seconds);
-        }
+    fn before_the_beginning_of_time_is_after_its_end() {
+        let last = Date::of(i64::MAX);
+        assert_eq!((last.year, last.month, last.day), (292_277_026_596, 12, 4));
+        assert_eq!((last.hour, last.minute, last.second), (15, 30, 7));
+        assert_eq!(Date::of(i64::MIN), Date { second: 8, ..last });
+        assert!(Date::of(-9_000_000_000_000_000_000).year < 0);
     }
 }
