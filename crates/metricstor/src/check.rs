@@ -14,3 +14,20 @@ pub fn config(args: &CheckConfigArgs) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// Prints the expression as it was understood, or points at what is wrong.
+pub fn promql(text: &str) -> anyhow::Result<()> {
+    match metricstor_promql::parse(text) {
+        Ok(expr) => {
+            println!("{}", metricstor_promql::pretty(&expr));
+            Ok(())
+        }
+        Err(error) => {
+            if let Some(line) = text.lines().nth(error.place.line.saturating_sub(1)) {
+                let before = line.get(..error.place.column.saturating_sub(1)).unwrap_or(line);
+                eprintln!("{line}\n{}^", " ".repeat(before.chars().count()));
+            }
+            Err(error.into())
+        }
+    }
+}

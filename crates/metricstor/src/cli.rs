@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -10,7 +10,14 @@ Examples:
   metricstor serve --data-dir /var/lib/metricstor --listen 0.0.0.0:9101
   metricstor serve --config metricstor.yml
   METRICSTOR_STORAGE__RETENTION=100y metricstor serve
-  metricstor check-config metricstor.yml";
+  metricstor check-config metricstor.yml
+  metricstor query 'rate(requests_total[5m])' --start -6h -o graph";
+
+const QUERY_EXAMPLES: &str = "\
+Examples:
+  metricstor query up
+  metricstor query 'sum by (job) (rate(requests_total[5m]))' --start -6h --step 1m -o graph
+  metricstor query up --time 2025-01-31T12:00:00Z -o json --server http://127.0.0.1:9103";
 
 /// A store for pushed metrics: mutual TLS, durable before acknowledged, PromQL as Prometheus
 /// answers it.
@@ -26,8 +33,81 @@ pub enum Command {
     /// Take samples and answer queries
     #[command(after_help = EXAMPLES)]
     Serve(ServeArgs),
+    /// Ask a running server
+    #[command(after_help = QUERY_EXAMPLES)]
+    Query(QueryArgs),
     /// Check a configuration file (and the METRICSTOR_… environment) without starting anything
     CheckConfig(CheckConfigArgs),
+    /// Check something that was written for this server
+    #[command(subcommand)]
+    Check(Check),
+    /// Describe a chunk file and verify every byte of it
+    Inspect(InspectArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Check {
+    /// Parse a PromQL expression and print it in canonical layout
+    Promql {
+        #[arg(value_name = "EXPR")]
+        expr: String,
+    },
+}
+
+/// How an answer is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Table,
+    Json,
+    Csv,
+    Graph,
+}
+
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// The PromQL expression
+    #[arg(value_name = "EXPR")]
+    pub expr: String,
+    /// Evaluate at this time: Unix seconds, RFC 3339, or before now like -1h [default: now]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub time: Option<String>,
+    /// Evaluate over a range that starts here [default: an hour before the end]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub start: Option<String>,
+    /// The range's end [default: now]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub end: Option<String>,
+    /// The range's step [default: 120 steps]
+    #[arg(long, value_name = "DURATION")]
+    pub step: Option<String>,
+    /// How to show the answer
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// The server to ask
+    #[arg(long, value_name = "URL", default_value = "https://127.0.0.1:9101")]
+    pub server: String,
+    /// Prove to be the administrator with the files in this data directory
+    #[arg(long, value_name = "DIR", default_value = "metricstor-data")]
+    pub data_dir: PathBuf,
+    /// Trust this authority instead of DIR/pki/ca.crt
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Show this certificate instead of DIR/pki/admin.crt
+    #[arg(long, value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// Its key, instead of DIR/pki/admin.key
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A chunk file: DIR/shards/…/chunks/….mc
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// List the series too
+    #[arg(long)]
+    pub series: bool,
 }
 
 #[derive(Debug, Default, Args)]

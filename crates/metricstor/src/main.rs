@@ -4,9 +4,12 @@
 
 mod check;
 mod cli;
+mod client;
 mod config;
+mod inspect;
 mod log;
 mod pki;
+mod query;
 mod serve;
 mod supervisor;
 mod welcome;
@@ -15,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Check, Cli, Command};
 use crate::config::ConfigError;
 
 #[global_allocator]
@@ -24,7 +27,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve::serve(&args),
+        Command::Query(args) => query::query(&args),
         Command::CheckConfig(args) => check::config(&args),
+        Command::Check(Check::Promql { expr }) => check::promql(&expr),
+        Command::Inspect(args) => inspect::inspect(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -94,11 +94,14 @@ impl Sink {
             return send_piece(&chunks, Piece::End, self.stall);
         }
         let response = self.whole();
+        // Before the client can know: its next query must not find its own turn taken.
+        self.permit = None;
         self.head.take().ok_or(Gone)?.send(response).map_err(|_| Gone)
     }
 
     /// Answers with an error instead; only before anything was sent.
     pub fn fail(mut self, error: ApiError) {
+        self.permit = None;
         match self.head.take() {
             // A client that is gone has no use for the error.
             Some(head) => drop(head.send(Err(error))),

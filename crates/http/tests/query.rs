@@ -1,0 +1,324 @@
+//! The query API through a real socket, byte for byte as a Prometheus 3.5 answers the same data.
+
+#![allow(clippy::unwrap_used)] // a panic is the failure report
+
+mod support;
+
+use std::io::Read;
+
+use metricstor_http::{Config, QueryLimits};
+use support::{NOW, Push, Server, encoded};
+
+const T: i64 = NOW / 1000;
+
+/// `up` of two jobs and a counter, every 15 s for ten minutes.
+fn filled() -> Server {
+    filled_with(Config::default())
+}
+
+fn filled_with(config: Config) -> Server {
+    let server = Server::with(config);
+    let times = (0..=40).map(|i| NOW - 600_000 + i * 15_000);
+    let ones: Vec<_> = times.clone().map(|t| (t, 1.0)).collect();
+    let counter: Vec<_> = times.zip(0..).map(|(t, i)| (t, f64::from(i) * 2.5)).collect();
+    let push = Push::default()
+        .series(&[("__name__", "up"), ("job", "a")], &ones)
+        .series(&[("__name__", "up"), ("job", "b<&>\"")], &ones)
+        .series(&[("__name__", "requests_total"), ("job", "a")], &counter);
+    assert_eq!(server.push(&push.body()).status, 204);
+    server
+}
+
+fn data(json: &str) -> String {
+    format!(r#"{{"status":"success","data":{json}}}"#)
+}
+
+fn error(error_type: &str, text: &str) -> String {
+    let text = serde_json::Value::from(text).to_string();
+    format!(r#"{{"status":"error","errorType":"{error_type}","error":{text}}}"#)
+}
+
+#[test]
+fn every_kind_of_result_has_its_shape() {
+    let server = filled();
+    for (query, expected) in [
+        ("1+1", r#"{"resultType":"scalar","result":[1735693200,"2"]}"#),
+        ("\"a<b>\"", r#"{"resultType":"string","result":[1735693200,"a\u003cb\u003e"]}"#),
+        (
+            "sort_by_label(up, \"job\")",
+            r#"{"resultType":"vector","result":[{"metric":{"__name__":"up","job":"a"},"value":[1735693200,"1"]},{"metric":{"__name__":"up","job":"b<&>\""},"value":[1735693200,"1"]}]}"#,
+        ),
+        (
+            "requests_total[20s]",
+            r#"{"resultType":"matrix","result":[{"metric":{"__name__":"requests_total","job":"a"},"values":[[1735693185,"97.5"],[1735693200,"100"]]}]}"#,
+        ),
+        ("absent_metric", r#"{"resultType":"vector","result":[]}"#),
+        (
+            "vector(1e-7)",
+            r#"{"resultType":"vector","result":[{"metric":{},"value":[1735693200,"1e-07"]}]}"#,
+        ),
+    ] {
+        let reply = server.get(&format!("/api/v1/query?query={}", encoded(query)));
+        assert_eq!((reply.status, reply.text()), (200, data(expected).as_str()), "{query}");
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+        let form = format!("time={T}&query={}", encoded(query));
+        assert_eq!(server.post("/api/v1/query", &form).body, reply.body, "as a form");
+    }
+}
+
+#[test]
+fn a_range_is_a_matrix_with_decimals_in_its_timestamps() {
+    let server = filled();
+    let reply = server.post(
+        "/api/v1/query_range",
+        &format!("query={}&start={}&end={T}&step=5.5", encoded("up{job=\"a\"} * 0.5"), T - 11),
+    );
+    let expected = r#"{"resultType":"matrix","result":[{"metric":{"job":"a"},"values":[[1735693189,"0.5"],[1735693194.500,"0.5"],[1735693200,"0.5"]]}]}"#;
+    assert_eq!(reply.text(), data(expected));
+    let scalar = server.get(&format!("/api/v1/query_range?query=7&start={T}&end={T}&step=1m"));
+    let expected =
+        r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1735693200,"7"]]}]}"#;
+    assert_eq!(scalar.text(), data(expected));
+}
+
+#[test]
+fn wrong_parameters_are_explained_as_prometheus_explains_them() {
+    let server = filled();
+    for (path, reason) in [
+        (
+            "query?query=1&time=abc",
+            r#"invalid parameter "time": invalid time value for 'time': cannot parse "abc" to a valid timestamp"#,
+        ),
+        (
+            "query?query=1&time=NaN",
+            r#"invalid parameter "time": invalid time value for 'time': cannot parse "NaN" to a valid timestamp"#,
+        ),
+        (
+            "query?query=1&timeout=-1s",
+            r#"invalid parameter "timeout": cannot parse "-1s" to a valid duration"#,
+        ),
+        ("query?query=1&limit=-1", r#"invalid parameter "limit": limit must be non-negative"#),
+        (
+            "query?query=1&limit=x",
+            r#"invalid parameter "limit": strconv.Atoi: parsing "x": invalid syntax"#,
+        ),
+        (
+            "query?query=1&lookback_delta=x",
+            r#"error parsing lookback delta duration: cannot parse "x" to a valid duration"#,
+        ),
+        (
+            "query",
+            r#"invalid parameter "query": unknown position: parse error: no expression found in input"#,
+        ),
+        (
+            "query?query=up%5B",
+            r#"invalid parameter "query": 1:4: parse error: unexpected end of input in duration expression"#,
+        ),
+        (
+            "query_range?query=up&end=1&step=1",
+            r#"invalid parameter "start": cannot parse "" to a valid timestamp"#,
+        ),
+        (
+            "query_range?query=up&start=2&end=1&step=1",
+            r#"invalid parameter "end": end timestamp must not be before start time"#,
+        ),
+        (
+            "query_range?query=up&start=1&end=1&step=0",
+            r#"invalid parameter "step": zero or negative query resolution step widths are not accepted. Try a positive integer"#,
+        ),
+        (
+            "query_range?query=up&start=1&end=1&step=1e300",
+            r#"invalid parameter "step": cannot parse "1e300" to a valid duration. It overflows int64"#,
+        ),
+        (
+            "query_range?query=up&start=0&end=11001&step=1",
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
+        ),
+        (
+            "query_range?query=up%5B1m%5D&start=0&end=1&step=1",
+            r#"invalid parameter "query": invalid expression type "range vector" for range query, must be Scalar or instant Vector"#,
+        ),
+        ("series", "no match[] parameter provided"),
+        (
+            "series?match[]=up%5B",
+            r#"invalid parameter "match[]": 1:3: parse error: unexpected "[""#,
+        ),
+        (
+            "series?match[]=%7B%7D",
+            r#"invalid parameter "match[]": match[] must contain at least one non-empty matcher"#,
+        ),
+        ("labels?match[]=%7B%7D", "match[] must contain at least one non-empty matcher"),
+        (
+            "labels?start=x",
+            r#"invalid parameter "start": invalid time value for 'start': cannot parse "x" to a valid timestamp"#,
+        ),
+        ("metadata?limit=x", "limit must be a number"),
+        ("rules?type=x", r#"invalid parameter "type": not supported value "x""#),
+        ("status/tsdb?limit=0", "limit must be a positive number"),
+        (
+            "query_exemplars?query=up&start=3&end=2",
+            "end timestamp must not be before start timestamp",
+        ),
+        (
+            "format_query?query=(",
+            r#"invalid parameter "query": 1:2: parse error: unclosed left parenthesis"#,
+        ),
+    ] {
+        let reply = server.get(&format!("/api/v1/{path}"));
+        assert_eq!(
+            (reply.status, reply.text()),
+            (400, error("bad_data", reason).as_str()),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_query_that_cannot_be_answered_is_422() {
+    let server = filled();
+    let reply = server.get(&format!("/api/v1/query?query={}", encoded("up + on() up")));
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    assert!(reply.text().starts_with(
+        r#"{"status":"error","errorType":"execution","error":"found duplicate series"#
+    ));
+}
+
+#[test]
+fn a_query_without_time_is_503() {
+    let server = filled();
+    let reply = server.get("/api/v1/query?query=up&timeout=0");
+    let text = "query timed out in expression evaluation";
+    // The evaluation of so small a query may win the race against a timeout of nothing.
+    if reply.status != 200 {
+        assert_eq!((reply.status, reply.text()), (503, error("timeout", text).as_str()));
+    }
+}
+
+#[test]
+fn a_limit_cuts_and_says_so() {
+    let server = filled();
+    let warning = r#","warnings":["results truncated due to limit"]}"#;
+    for (path, rows) in [
+        ("query?query=up&limit=1", 1),
+        ("series?match[]=up&limit=1", 1),
+        ("labels?limit=1", 1),
+        ("label/job/values?limit=1", 1),
+    ] {
+        let reply = server.get(&format!("/api/v1/{path}"));
+        assert!(reply.text().ends_with(warning), "{path}: {}", reply.text());
+        let json: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        let data = &json["data"];
+        let list = data.as_array().or_else(|| data["result"].as_array()).unwrap();
+        assert_eq!(list.len(), rows, "{path}");
+    }
+    let whole = server.get("/api/v1/query?query=up&limit=2");
+    assert!(!whole.text().contains("warnings"), "{}", whole.text());
+}
+
+#[test]
+fn names_values_and_series_are_sorted_and_selected() {
+    let server = filled();
+    for (path, expected) in [
+        ("labels", r#"["__name__","job"]"#),
+        ("label/__name__/values", r#"["requests_total","up"]"#),
+        ("label/job/values", r#"["a","b\u003c\u0026\u003e\""]"#),
+        ("label/U__job/values", r#"["a","b\u003c\u0026\u003e\""]"#),
+        ("label/job/values?match[]=requests_total", r#"["a"]"#),
+        ("label/a.b/values", "[]"),
+        ("series?match[]=up", r#"[{"__name__":"up","job":"a"},{"__name__":"up","job":"b<&>\""}]"#),
+        (
+            "series?match[]=up%7Bjob%3D%22a%22%7D&match[]=requests_total",
+            r#"[{"__name__":"requests_total","job":"a"},{"__name__":"up","job":"a"}]"#,
+        ),
+        ("series?match[]=up&start=1&end=2", "[]"),
+        ("query_exemplars?query=up", "[]"),
+        ("format_query?query=up%2B1", r#""up + 1""#),
+    ] {
+        let reply = server.get(&format!("/api/v1/{path}"));
+        assert_eq!((reply.status, reply.text()), (200, data(expected).as_str()), "{path}");
+    }
+    let posted = server.post("/api/v1/series", "match[]=up&limit=40000");
+    assert_eq!(posted.body, server.get("/api/v1/series?match[]=up").body);
+}
+
+#[test]
+fn a_tree_is_described_with_sorted_keys() {
+    let server = filled();
+    let reply = server.get("/api/v1/parse_query?query=-up");
+    let text = reply.text();
+    assert!(text.starts_with(r#"{"status":"success","data":{"expr":{"#), "{text}");
+    assert!(text.ends_with(r#""op":"-","type":"unaryExpr"}}"#), "{text}");
+    serde_json::from_str::<serde_json::Value>(text).unwrap();
+}
+
+#[test]
+fn statistics_come_when_asked_for() {
+    let server = filled();
+    let reply = server
+        .get(&format!("/api/v1/query_range?query=up&start={}&end={T}&step=60&stats=all", T - 60));
+    let json: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    let samples = &json["data"]["stats"]["samples"];
+    assert_eq!(samples["totalQueryableSamples"], 4, "{json}");
+    assert!(json["data"]["stats"]["timings"]["execTotalTime"].is_number());
+    let plain = server.get("/api/v1/query?query=up");
+    assert!(!plain.text().contains("stats"));
+}
+
+#[test]
+fn long_answers_arrive_whole_in_every_encoding() {
+    let server = filled();
+    let query = encoded("label_replace(up, \"x\", \"y\", \"\", \"\")");
+    let path = format!("/api/v1/query_range?query={query}&start={}&end={T}&step=0.05", T - 500);
+    let plain = server.get(&path);
+    assert_eq!(plain.status, 200, "{}", plain.text());
+    assert_eq!(plain.header("transfer-encoding"), Some("chunked"));
+    assert!(plain.body.len() > 200_000, "{}", plain.body.len());
+    serde_json::from_slice::<serde_json::Value>(&plain.body).unwrap();
+    for encoding in ["gzip", "zstd"] {
+        let reply = server.send(
+            &format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: {encoding}\r\n\r\n"),
+            b"",
+        );
+        assert_eq!(reply.header("content-encoding"), Some(encoding));
+        assert!(reply.body.len() < plain.body.len() / 4);
+        assert!(decoded(encoding, &reply.body) == plain.body, "{encoding}");
+    }
+}
+
+fn decoded(encoding: &str, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    match encoding {
+        "gzip" => flate2::read::GzDecoder::new(body).read_to_end(&mut out).unwrap(),
+        _ => zstd::Decoder::new(body).unwrap().read_to_end(&mut out).unwrap(),
+    };
+    out
+}
+
+#[test]
+fn queries_beyond_the_queue_are_refused() {
+    let queries = QueryLimits { concurrent: 1, queue: 0, ..QueryLimits::default() };
+    let server = filled_with(Config { queries, ..Config::default() });
+    let slow = encoded("count(sum_over_time(up[5m:1ms]) or sum_over_time(up[5m:1ms] offset 1s))");
+    let path = format!("/api/v1/query?query={slow}");
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| server.get(&path).status)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(statuses.contains(&200), "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+    assert_eq!(server.get("/api/v1/query?query=up").status, 200, "the turn was given back");
+}
+
+#[test]
+fn federation_gives_last_samples_with_their_times() {
+    let server = filled();
+    let reply = server.get("/federate?match[]=up&match[]=requests_total");
+    let expected = "# TYPE requests_total untyped\n\
+                    requests_total{job=\"a\",instance=\"\"} 100 1735693200000\n\
+                    # TYPE up untyped\n\
+                    up{job=\"a\",instance=\"\"} 1 1735693200000\n\
+                    up{job=\"b<&>\\\"\",instance=\"\"} 1 1735693200000\n";
+    assert_eq!((reply.status, reply.text()), (200, expected));
+    let type_ = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
+    assert_eq!(reply.header("content-type"), Some(type_));
+}
