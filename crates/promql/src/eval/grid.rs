@@ -43,6 +43,11 @@ impl Grid {
         self.time(self.len.saturating_sub(1))
     }
 
+    /// In how many windows of this range a sample is.
+    pub fn overlap(&self, range: i64) -> i64 {
+        (range / self.step).min(self.len as i64)
+    }
+
     /// The first time alone.
     pub fn first(&self) -> Self {
         Self::instant(self.start)

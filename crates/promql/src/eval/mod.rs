@@ -157,7 +157,7 @@ impl<'a> Evaluator<'a> {
     fn collect(&mut self, pipeline: &Pipeline<'_>) -> Result<Frame, QueryError> {
         let mut frame = self.empty(pipeline.grid);
         let Self { query, notes, reads, held } = self;
-        let mut samples = held.now;
+        let (mut samples, mut ambiguous) = (held.now, false);
         ordered(
             query.options.threads,
             pipeline.tasks(),
@@ -174,10 +174,11 @@ impl<'a> Evaluator<'a> {
                 }
                 notes.merge(run.notes);
                 reads.merge(&run.reads);
+                ambiguous |= run.ambiguous;
                 frame.append(run.frame)
             },
         )?;
-        if pipeline.drops_name() {
+        if pipeline.drops_name() && ambiguous {
             frame = self.settle_names(frame, pipeline.grid, pipeline.is_over_range())?;
         }
         Ok(frame)

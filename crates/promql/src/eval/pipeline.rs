@@ -21,7 +21,7 @@ use crate::eval::range::RangeFunction;
 use crate::eval::range::smoothed::Smoothed;
 use crate::eval::range::track::Track;
 use crate::eval::range::window::{Extent, Remarks, Results, slide};
-use crate::eval::relabel::without_metadata;
+use crate::eval::relabel::{has_kind, without_metadata};
 use crate::eval::samples::Reads;
 use crate::eval::scalar::Scalar;
 use crate::eval::stage::Stage;
@@ -56,6 +56,8 @@ pub(crate) struct Run {
     pub frame: Frame,
     pub notes: Annotations,
     pub reads: Reads,
+    /// Labels other than the name were dropped with it: series may have become equal.
+    pub ambiguous: bool,
 }
 
 /// What a thread needs to compute runs, reused from series to series.
@@ -64,6 +66,8 @@ pub(crate) struct Scratch {
     track: Track,
     results: Results,
     function: Option<RangeFunction>,
+    /// The metric was remarked on in this run.
+    remarked: bool,
 }
 
 impl Pipeline<'_> {
@@ -82,8 +86,9 @@ impl Pipeline<'_> {
 
     fn function(&self) -> Result<Option<RangeFunction>, QueryError> {
         match &self.intake {
-            Intake::Range { name, scalars, .. } => {
-                RangeFunction::new(name, scalars, self.selector.extension)
+            Intake::Range { name, scalars, range } => {
+                let overlap = self.grid.overlap(*range);
+                RangeFunction::new(name, scalars, self.selector.extension, overlap)
             }
             Intake::Instant(_) | Intake::Smoothed => Ok(None),
         }
@@ -96,6 +101,7 @@ impl Pipeline<'_> {
             results: Results::default(),
             // `check` has seen to it that there is no error.
             function: self.function().ok().flatten(),
+            remarked: false,
         }
     }
 
@@ -129,17 +135,22 @@ impl Pipeline<'_> {
             frame: Frame::new(&self.query.budget, self.grid.len),
             notes: Annotations::default(),
             reads: Reads::new(if self.by_step { self.grid.len } else { 0 }),
+            ambiguous: self.selector.name().is_none(),
         };
+        scratch.remarked = false;
         run.frame.reserve(series.len())?;
         for i in series {
             self.query.interrupt.check()?;
             self.read(scratch, i, &mut run)?;
             let results = &mut scratch.results;
             if results.any {
-                let head = Head {
-                    labels: if labels { self.labels(i) } else { self.query.no_labels.clone() },
-                    drop_name: self.intake_drops_name(),
+                let drop_name = self.intake_drops_name();
+                let labels = if labels {
+                    self.labels(i, &mut run.ambiguous)
+                } else {
+                    self.query.no_labels.clone()
                 };
+                let head = Head { labels, drop_name };
                 run.frame.push(head, &results.cells, std::mem::take(&mut results.histograms));
             }
         }
@@ -152,9 +163,10 @@ impl Pipeline<'_> {
         Ok(run)
     }
 
-    fn labels(&self, i: usize) -> Labels {
+    fn labels(&self, i: usize, ambiguous: &mut bool) -> Labels {
         let labels = self.series().labels(i);
         if self.drops_name() && !self.query.options.delayed_name_removal {
+            *ambiguous |= has_kind(&labels);
             without_metadata(&labels)
         } else {
             labels
@@ -189,7 +201,7 @@ impl Pipeline<'_> {
         extent: &Extent,
         run: &mut Run,
     ) -> Result<(), QueryError> {
-        let Scratch { samples, track, results, function } = scratch;
+        let Scratch { samples, track, results, function, remarked } = scratch;
         let starts = self.query.options.start_timestamps
             && function.as_ref().is_some_and(|f| RangeFunction::uses_start_times(f.name));
         track.load(samples, starts);
@@ -201,7 +213,11 @@ impl Pipeline<'_> {
         match function {
             Some(function) => {
                 function.apply(track, &self.grid, extent, &mut remarks, results, &mut run.reads)?;
-                if function.expects_counter() && results.any && results.has_floats() {
+                let counted = function.expects_counter() && results.any && results.has_floats();
+                if counted && !*remarked {
+                    // If all have one name, one remark is enough.
+                    let options = &self.query.options;
+                    *remarked = self.selector.name().is_some() && !options.type_and_unit_labels;
                     let labels = || self.series().labels(i);
                     self.query.remark_non_counter(&name(), labels, self.span, &mut run.notes);
                 }

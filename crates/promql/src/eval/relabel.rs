@@ -15,6 +15,11 @@ pub(crate) fn is_metadata(label: &str) -> bool {
     matches!(label, METRIC_NAME | TYPE | UNIT)
 }
 
+/// Is there a label about the metric other than its name?
+pub(crate) fn has_kind(labels: &Labels) -> bool {
+    labels.iter().any(|(name, _)| matches!(name, TYPE | UNIT))
+}
+
 /// The labels without those about the metric.
 pub(crate) fn without_metadata(labels: &Labels) -> Labels {
     if labels.iter().any(|(name, _)| is_metadata(name)) {

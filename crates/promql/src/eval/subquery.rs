@@ -65,7 +65,8 @@ impl<'a> Evaluator<'a> {
         let (input, inner) = self.subquery(subquery, grid)?;
         let scalars = self.other_arguments(call, at, grid)?;
         let name = call.function.name;
-        let function = || RangeFunction::new(name, &scalars, RangeExtension::None).ok().flatten();
+        let (extension, overlap) = (RangeExtension::None, grid.overlap(subquery.range));
+        let function = || RangeFunction::new(name, &scalars, extension, overlap).ok().flatten();
         let drops = function().is_some_and(|f| !f.keeps_name());
         let shift = subquery.shift;
         let extent = Extent { shift, range: subquery.range, before: 0, after: 0 };

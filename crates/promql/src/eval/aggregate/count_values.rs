@@ -5,11 +5,18 @@ use metricstor_model::Labels;
 
 use crate::QueryError;
 use crate::eval::Evaluator;
-use crate::eval::aggregate::grouping::Grouping;
+use crate::eval::aggregate::grouping::{Grouping, Groups};
 use crate::eval::frame::{Cell, Frame, Head, is_absent};
 use crate::eval::grid::Grid;
 use crate::eval::number::{decimal, quoted_bytes};
 use crate::plan::{Aggregate, Kind};
+
+/// A value, as what tells it from others.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Value {
+    Float(u64),
+    Histogram(String),
+}
 
 impl<'a> Evaluator<'a> {
     pub(super) fn count_values(
@@ -25,51 +32,80 @@ impl<'a> Evaluator<'a> {
             }
             _ => return Err(QueryError::execution("invalid label name \"\"")),
         };
-        let grouping = Grouping::new(aggregate).keeping(label);
         let held = self.held.now;
         let input = self.vector(&aggregate.inner, grid)?;
         self.held.now = held;
-        let mut output = input.empty_like();
-        let mut rows: HashMap<Labels, usize> = HashMap::new();
+        let mut counts = Counts {
+            label,
+            keeps_label: !(aggregate.without && aggregate.grouping.contains(label)),
+            groups: Groups::new(Grouping::new(aggregate).ignoring(label)),
+            by_value: HashMap::new(),
+            by_labels: HashMap::new(),
+            output: input.empty_like(),
+        };
         for (head, column) in input.columns() {
             self.query.interrupt.check()?;
-            // Neighbouring samples are often equal.
-            let mut last: Option<(String, usize)> = None;
+            let group = counts.groups.group(&head.labels);
             for step in 0..grid.len {
-                let value = match column.get(step) {
-                    Cell::Absent => continue,
-                    Cell::Float(value) => decimal(value),
-                    Cell::Histogram(h) => h.to_string(),
-                };
-                let row = match last {
-                    Some((known, row)) if known == value => row,
-                    _ => {
-                        let mut labels = head.labels.to_builder();
-                        labels.set(label, &value);
-                        let labels =
-                            labels.build().map_err(|e| QueryError::execution(e.to_string()))?;
-                        row_of(&grouping.of(&labels), &mut rows, &mut output)?
+                match column.get(step) {
+                    Cell::Absent => {}
+                    Cell::Float(value) => {
+                        counts.add(group, step, Value::Float(value.to_bits()))?;
                     }
-                };
-                let cell = &mut output.cells_mut(row)[step];
-                *cell = if is_absent(*cell) { 1.0 } else { *cell + 1.0 };
-                last = Some((value, row));
+                    Cell::Histogram(h) => {
+                        counts.add(group, step, Value::Histogram(h.to_string()))?;
+                    }
+                }
             }
         }
-        Ok(output)
+        Ok(counts.output)
     }
 }
 
-fn row_of(
-    labels: &Labels,
-    rows: &mut HashMap<Labels, usize>,
-    output: &mut Frame,
-) -> Result<usize, QueryError> {
-    if let Some(row) = rows.get(labels) {
-        return Ok(*row);
+struct Counts<'a> {
+    /// The label that gets the value.
+    label: &'a str,
+    keeps_label: bool,
+    groups: Groups,
+    /// The row of a group's value.
+    by_value: HashMap<(usize, Value), usize>,
+    by_labels: HashMap<Labels, usize>,
+    output: Frame,
+}
+
+impl Counts<'_> {
+    fn add(&mut self, group: usize, step: usize, value: Value) -> Result<(), QueryError> {
+        let key = (group, value);
+        let row = match self.by_value.get(&key) {
+            Some(row) => *row,
+            None => {
+                let row = self.row(group, &key.1)?;
+                self.by_value.insert(key, row);
+                row
+            }
+        };
+        let cell = &mut self.output.cells_mut(row)[step];
+        *cell = if is_absent(*cell) { 1.0 } else { *cell + 1.0 };
+        Ok(())
     }
-    output.reserve(1)?;
-    let row = output.push_absent(Head::new(labels.clone()));
-    rows.insert(labels.clone(), row);
-    Ok(row)
+
+    fn row(&mut self, group: usize, value: &Value) -> Result<usize, QueryError> {
+        let text = match value {
+            Value::Float(bits) => decimal(f64::from_bits(*bits)),
+            Value::Histogram(text) => text.clone(),
+        };
+        let mut labels = self.groups.labels()[group].clone();
+        if self.keeps_label {
+            labels = Labels::from_pairs(labels.iter().chain([(self.label, text.as_str())]))
+                .map_err(|error| QueryError::execution(error.to_string()))?;
+        }
+        // NaN has many bits, but one text.
+        if let Some(row) = self.by_labels.get(&labels) {
+            return Ok(*row);
+        }
+        self.output.reserve(1)?;
+        let row = self.output.push_absent(Head::new(labels.clone()));
+        self.by_labels.insert(labels, row);
+        Ok(row)
+    }
 }

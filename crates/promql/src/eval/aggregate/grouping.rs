@@ -18,9 +18,10 @@ impl Grouping {
         Self { labels: aggregate.grouping.clone(), without: aggregate.without }
     }
 
-    /// With one more label to keep.
-    pub fn keeping(mut self, label: &str) -> Self {
-        if !self.without {
+    /// Whatever the value of `label`.
+    pub fn ignoring(mut self, label: &str) -> Self {
+        self.labels.retain(|name| name != label);
+        if self.without {
             self.labels.push(label.to_owned());
             self.labels.sort();
         }

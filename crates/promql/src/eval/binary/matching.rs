@@ -4,10 +4,10 @@
 //! remarks at one step the last is made, as if steps were evaluated one after the other.
 
 use hashbrown::{HashMap, HashSet};
-use metricstor_model::Labels;
+use metricstor_model::{Labels, METRIC_NAME};
 
 use super::one_to_one;
-use super::signature::{Pairing, Signatures, matched_labels};
+use super::signature::{Signatures, matched_labels};
 use crate::QueryError;
 use crate::ast::{Cardinality, Span, VectorMatching};
 use crate::eval::annotations::Annotations;
@@ -24,6 +24,8 @@ pub(super) struct Matching<'a> {
     pub span: Span,
     pub signatures: &'a Signatures,
     pub instant: bool,
+    /// Can results have the same labels?
+    pub ambiguous: std::cell::Cell<bool>,
 }
 
 /// The two sides by their role; `one` has one series per pairing at most.
@@ -87,15 +89,17 @@ impl Matching<'_> {
         lhs: &Frame,
         rhs: &Frame,
         notes: &mut Annotations,
-    ) -> Result<Frame, QueryError> {
+    ) -> Result<(Frame, bool), QueryError> {
         let swapped = self.rules.cardinality == Cardinality::OneToMany;
         let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
         let sides = Sides { many, one, swapped };
         let mut output = lhs.empty_like();
         let (mut places, mut findings) = (Vec::new(), Findings::default());
-        for pairing in &self.signatures.pairings {
+        self.ambiguous.set(!self.rules.include.is_empty());
+        for pairing in 0..self.signatures.len() {
             self.query.interrupt.check()?;
             if !self.fast(&sides, pairing, &mut output, &mut places)? {
+                self.ambiguous.set(true);
                 self.pair(&sides, pairing, &mut output, &mut places, &mut findings)?;
             }
         }
@@ -105,29 +109,32 @@ impl Matching<'_> {
         let mut steps: Vec<_> = findings.remarks.into_iter().collect();
         steps.sort_by_key(|(step, _)| *step);
         steps.into_iter().for_each(|(_, (_, remark))| notes.merge(remark));
-        self.arrange(output, &places)
+        Ok((self.arrange(output, &places), !self.ambiguous.get()))
     }
 
     /// Puts the results in Prometheus' order and drops those without samples.
-    fn arrange(&self, mut output: Frame, places: &[usize]) -> Result<Frame, QueryError> {
-        if self.instant {
+    fn arrange(&self, mut output: Frame, places: &[usize]) -> Frame {
+        if self.instant && !places.is_sorted() {
             let mut order: Vec<usize> = (0..output.len()).collect();
             order.sort_by_key(|i| places[*i]);
             output.arrange(&order);
         }
         output.compact();
-        Ok(output)
+        output
     }
 
-    fn members<'p>(&self, sides: &Sides<'_>, pairing: &'p Pairing) -> (&'p [usize], &'p [usize]) {
-        if sides.swapped { (&pairing.rhs, &pairing.lhs) } else { (&pairing.lhs, &pairing.rhs) }
+    /// The series of a pairing, on the many side and on the one side.
+    fn members(&self, sides: &Sides<'_>, pairing: usize) -> (&[usize], &[usize]) {
+        let lhs = self.signatures.lhs.members(pairing);
+        let rhs = self.signatures.rhs.members(pairing);
+        if sides.swapped { (rhs, lhs) } else { (lhs, rhs) }
     }
 
     /// Evaluates a pairing at once if nothing can go wrong in it.
     fn fast(
         &self,
         sides: &Sides<'_>,
-        pairing: &Pairing,
+        pairing: usize,
         output: &mut Frame,
         places: &mut Vec<usize>,
     ) -> Result<bool, QueryError> {
@@ -176,7 +183,7 @@ impl Matching<'_> {
     fn pair(
         &self,
         sides: &Sides<'_>,
-        pairing: &Pairing,
+        pairing: usize,
         output: &mut Frame,
         places: &mut Vec<usize>,
         findings: &mut Findings,
@@ -311,7 +318,14 @@ impl Matching<'_> {
         let one_to_one = rules.cardinality == Cardinality::OneToOne;
         let named = |name: &str| rules.labels.iter().any(|label| label == name);
         let keep = |name: &str| {
-            !(drop_metadata && is_metadata(name)) && (!one_to_one || named(name) == rules.on)
+            if drop_metadata && is_metadata(name) {
+                if name != METRIC_NAME {
+                    // Type and unit are matched by, but get lost.
+                    self.ambiguous.set(true);
+                }
+                return false;
+            }
+            !one_to_one || named(name) == rules.on
         };
         let labels = if many.labels.iter().all(|(name, _)| keep(name)) {
             many.labels.clone()
@@ -372,7 +386,6 @@ fn are_unique(labels: &[Labels]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metricstor_model::METRIC_NAME;
 
     #[test]
     fn the_name_is_matched_only_if_named() {

@@ -5,6 +5,8 @@ mod one_to_one;
 mod sets;
 mod signature;
 
+use std::cell::Cell;
+
 use crate::QueryError;
 use crate::ast::{BinaryOp, Span};
 use crate::eval::Evaluator;
@@ -27,10 +29,13 @@ impl<'a> Evaluator<'a> {
         let lhs = self.vector(&binary.lhs, grid)?;
         let rhs = self.vector(&binary.rhs, grid)?;
         let signatures = Signatures::new(rules, &lhs, &rhs);
-        let frame = match binary.op {
-            BinaryOp::And => sets::and(lhs, &rhs, &signatures),
-            BinaryOp::Unless => sets::unless(lhs, &rhs, &signatures),
-            BinaryOp::Or => sets::or(lhs, rhs, &signatures)?,
+        let (frame, unique) = match binary.op {
+            BinaryOp::And => (sets::and(lhs, &rhs, &signatures), true),
+            BinaryOp::Unless => (sets::unless(lhs, &rhs, &signatures), true),
+            BinaryOp::Or => {
+                let unique = !signatures.overlap();
+                (sets::or(lhs, rhs, &signatures)?, unique)
+            }
             _ => {
                 let matching = matching::Matching {
                     query: self.query,
@@ -39,13 +44,14 @@ impl<'a> Evaluator<'a> {
                     span,
                     signatures: &signatures,
                     instant: grid.is_instant(),
+                    ambiguous: Cell::new(false),
                 };
                 matching.apply(&lhs, &rhs, &mut self.notes)?
             }
         };
         // At an instant Prometheus looks for series that became equal at the end only, if names are
         // removed then.
-        if grid.is_instant() && self.query.options.delayed_name_removal {
+        if unique || (grid.is_instant() && self.query.options.delayed_name_removal) {
             return Ok(frame);
         }
         unite(frame)

@@ -1,46 +1,28 @@
 //! `and`, `or`, `unless`: samples of one side by whether the other side has any like it.
 
-use super::signature::Signatures;
+use super::signature::{Side, Signatures};
 use crate::QueryError;
 use crate::eval::frame::{ABSENT, Frame, is_absent};
 
-/// For each pairing, at which steps one side has a sample. Pairings that nobody asks for are left out.
-struct Presence {
-    steps: usize,
-    rows: Vec<Option<Vec<bool>>>,
-}
-
-impl Presence {
-    fn of(frame: &Frame, members: impl Iterator<Item = Option<Vec<usize>>>) -> Self {
-        let row = |series: Vec<usize>| {
-            let mut row = vec![false; frame.steps()];
-            for i in series {
-                for (seen, cell) in row.iter_mut().zip(frame.column(i).cells) {
+/// Drops the samples of `frame` for which the other side has (`keep` is false) or has not (`keep` is
+/// true) a sample of the same pairing at the same step.
+fn filter(frame: &mut Frame, own: &Side, other: &Frame, others: &Side, keep: bool) {
+    let mut present = vec![false; frame.steps()];
+    let mut last = None;
+    for i in 0..frame.len() {
+        let pairing = own.of[i] as usize;
+        // Neighbouring series are often of one pairing.
+        if last != Some(pairing) {
+            last = Some(pairing);
+            present.fill(false);
+            for &j in others.members(pairing) {
+                for (seen, cell) in present.iter_mut().zip(other.column(j).cells) {
                     *seen |= !is_absent(*cell);
                 }
             }
-            row
-        };
-        Self { steps: frame.steps(), rows: members.map(|series| series.map(row)).collect() }
-    }
-
-    fn at(&self, pairing: usize, step: usize) -> bool {
-        debug_assert!(step < self.steps);
-        self.rows[pairing].as_ref().is_some_and(|row| row[step])
-    }
-}
-
-/// Of both sides, the series that meet any of the other.
-fn of_rhs(rhs: &Frame, signatures: &Signatures) -> Presence {
-    let members = signatures.pairings.iter();
-    Presence::of(rhs, members.map(|pairing| (!pairing.lhs.is_empty()).then(|| pairing.rhs.clone())))
-}
-
-/// Drops the samples for which `keep` does not hold, given the pairing and the step.
-fn filter(frame: &mut Frame, pairings: &[usize], keep: impl Fn(usize, usize) -> bool) {
-    for (i, &pairing) in pairings.iter().enumerate() {
-        for (step, cell) in frame.cells_mut(i).iter_mut().enumerate() {
-            if !keep(pairing, step) {
+        }
+        for (cell, present) in frame.cells_mut(i).iter_mut().zip(&present) {
+            if *present != keep {
                 *cell = ABSENT;
             }
         }
@@ -49,14 +31,12 @@ fn filter(frame: &mut Frame, pairings: &[usize], keep: impl Fn(usize, usize) -> 
 }
 
 pub(super) fn and(mut lhs: Frame, rhs: &Frame, signatures: &Signatures) -> Frame {
-    let present = of_rhs(rhs, signatures);
-    filter(&mut lhs, &signatures.of_lhs, |pairing, step| present.at(pairing, step));
+    filter(&mut lhs, &signatures.lhs, rhs, &signatures.rhs, true);
     lhs
 }
 
 pub(super) fn unless(mut lhs: Frame, rhs: &Frame, signatures: &Signatures) -> Frame {
-    let present = of_rhs(rhs, signatures);
-    filter(&mut lhs, &signatures.of_lhs, |pairing, step| !present.at(pairing, step));
+    filter(&mut lhs, &signatures.lhs, rhs, &signatures.rhs, false);
     lhs
 }
 
@@ -65,10 +45,7 @@ pub(super) fn or(
     mut rhs: Frame,
     signatures: &Signatures,
 ) -> Result<Frame, QueryError> {
-    let members = signatures.pairings.iter();
-    let members = members.map(|pairing| (!pairing.rhs.is_empty()).then(|| pairing.lhs.clone()));
-    let present = Presence::of(&lhs, members);
-    filter(&mut rhs, &signatures.of_rhs, |pairing, step| !present.at(pairing, step));
+    filter(&mut rhs, &signatures.rhs, &lhs, &signatures.lhs, false);
     lhs.append(rhs)?;
     Ok(lhs)
 }

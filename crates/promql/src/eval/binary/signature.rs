@@ -6,56 +6,79 @@ use metricstor_model::{Labels, METRIC_NAME};
 use crate::ast::VectorMatching;
 use crate::eval::frame::Frame;
 
-/// The series of both sides with the same values of the matching labels.
-#[derive(Debug, Default)]
-pub(super) struct Pairing {
-    pub lhs: Vec<usize>,
-    pub rhs: Vec<usize>,
-}
-
+/// The series of both sides, by the values of the matching labels.
 #[derive(Debug)]
 pub(super) struct Signatures {
-    pub pairings: Vec<Pairing>,
+    pub lhs: Side,
+    pub rhs: Side,
+}
+
+/// The series of one side, by pairing.
+#[derive(Debug)]
+pub(super) struct Side {
     /// The pairing of each series.
-    pub of_lhs: Vec<usize>,
-    pub of_rhs: Vec<usize>,
+    pub of: Vec<u32>,
+    /// The series of all pairings, one pairing after the other.
+    members: Vec<usize>,
+    /// Where each pairing's members begin; one more than there are pairings.
+    starts: Vec<usize>,
+}
+
+impl Side {
+    fn new(of: Vec<u32>, pairings: usize) -> Self {
+        let mut starts = vec![0; pairings + 1];
+        for pairing in &of {
+            starts[*pairing as usize + 1] += 1;
+        }
+        for pairing in 0..pairings {
+            starts[pairing + 1] += starts[pairing];
+        }
+        let mut next = starts.clone();
+        let mut members = vec![0; of.len()];
+        for (i, pairing) in of.iter().enumerate() {
+            let place = &mut next[*pairing as usize];
+            members[*place] = i;
+            *place += 1;
+        }
+        Self { of, members, starts }
+    }
+
+    /// The series of a pairing, in their order.
+    pub fn members(&self, pairing: usize) -> &[usize] {
+        &self.members[self.starts[pairing]..self.starts[pairing + 1]]
+    }
 }
 
 impl Signatures {
     pub fn new(rules: &VectorMatching, lhs: &Frame, rhs: &Frame) -> Self {
         let mut names: Vec<&str> = rules.labels.iter().map(String::as_str).collect();
         names.sort_unstable();
-        let mut index: HashMap<Box<[u8]>, usize> = HashMap::new();
-        let mut pairings: Vec<Pairing> = Vec::new();
+        let mut index: HashMap<Vec<u8>, u32> = HashMap::new();
         let mut key = Vec::new();
-        let mut pair = |labels: &Labels| {
-            write_key(labels, &names, rules.on, &mut key);
-            match index.get(key.as_slice()) {
-                Some(pairing) => (*pairing, false),
-                None => {
-                    let next = index.len();
-                    index.insert(key.as_slice().into(), next);
-                    (next, true)
-                }
-            }
+        let mut side = |frame: &Frame| -> Vec<u32> {
+            let heads = frame.heads.iter();
+            heads
+                .map(|head| {
+                    write_key(&head.labels, &names, rules.on, &mut key);
+                    let next = index.len() as u32;
+                    *index.entry_ref(key.as_slice()).or_insert(next)
+                })
+                .collect()
         };
-        let (mut of_lhs, mut of_rhs) = (Vec::new(), Vec::new());
-        for (frame, of, left) in [(lhs, &mut of_lhs, true), (rhs, &mut of_rhs, false)] {
-            for (i, head) in frame.heads.iter().enumerate() {
-                let (pairing, new) = pair(&head.labels);
-                if new {
-                    pairings.push(Pairing::default());
-                }
-                let Pairing { lhs, rhs } = &mut pairings[pairing];
-                if left {
-                    lhs.push(i)
-                } else {
-                    rhs.push(i)
-                }
-                of.push(pairing);
-            }
-        }
-        Self { pairings, of_lhs, of_rhs }
+        let (lhs, rhs) = (side(lhs), side(rhs));
+        let pairings = index.len();
+        Self { lhs: Side::new(lhs, pairings), rhs: Side::new(rhs, pairings) }
+    }
+
+    pub fn len(&self) -> usize {
+        self.lhs.starts.len() - 1
+    }
+
+    /// Does any pairing have series on both sides?
+    pub fn overlap(&self) -> bool {
+        (0..self.len()).any(|pairing| {
+            !self.lhs.members(pairing).is_empty() && !self.rhs.members(pairing).is_empty()
+        })
     }
 }
 

@@ -29,9 +29,9 @@ fn with_label(labels: &Labels, name: &str, value: &str) -> Result<Labels, QueryE
     if labels.get(name).unwrap_or("") == value {
         return Ok(labels.clone());
     }
-    let mut builder = labels.to_builder();
-    builder.set(name, value);
-    builder.build().map_err(|error| QueryError::execution(error.to_string()))
+    let others = labels.iter().filter(|(other, _)| *other != name);
+    Labels::from_pairs(others.chain([(name, value)]))
+        .map_err(|error| QueryError::execution(error.to_string()))
 }
 
 impl<'a> Evaluator<'a> {

@@ -8,6 +8,7 @@ pub(crate) mod matrix;
 mod order;
 mod over_time;
 mod regression;
+mod sliding;
 pub(crate) mod smoothed;
 mod start_time;
 pub(crate) mod track;
@@ -21,8 +22,12 @@ use crate::eval::samples::Reads;
 use crate::eval::scalar::Scalar;
 
 use counter::{Change, Extrapolated};
+use sliding::Sliding;
 use track::Track;
 use window::{Extent, Remarks, Results, slide};
+
+/// From how many windows per sample on it pays to keep partial results between windows.
+const SLIDING_OVERLAP: i64 = 4;
 
 /// A range function with its scalar arguments, ready to be applied to series after series.
 #[derive(Debug)]
@@ -53,14 +58,16 @@ enum Kernel {
 
 impl RangeFunction {
     /// Fails if the function cannot be applied to extended windows; `scalars` are its arguments but
-    /// for the range vector. `None` if there is no range function of this name.
+    /// for the range vector, `overlap` is how many windows a sample is in. `None` if there is no range
+    /// function of this name.
     pub fn new(
         name: &'static str,
         scalars: &[Scalar],
         extension: RangeExtension,
+        overlap: i64,
     ) -> Result<Option<Self>, QueryError> {
         check_extension(name, extension)?;
-        let kernel = kernel(name, scalars, extension);
+        let kernel = kernel(name, scalars, extension, overlap >= SLIDING_OVERLAP);
         Ok(kernel.map(|kernel| Self { name, kernel }))
     }
 
@@ -119,7 +126,12 @@ impl RangeFunction {
     }
 }
 
-fn kernel(name: &str, scalars: &[Scalar], extension: RangeExtension) -> Option<Kernel> {
+fn kernel(
+    name: &str,
+    scalars: &[Scalar],
+    extension: RangeExtension,
+    sliding: bool,
+) -> Option<Kernel> {
     let scalar = |i: usize| scalars.get(i).cloned().unwrap_or(Scalar::Constant(f64::NAN));
     let change = |change| match extension {
         RangeExtension::None => Kernel::Extrapolated(Extrapolated::new(change)),
@@ -132,7 +144,11 @@ fn kernel(name: &str, scalars: &[Scalar], extension: RangeExtension) -> Option<K
         let anchored = extension == RangeExtension::Anchored;
         Kernel::Transitions(transitions::Transitions::new(resets, anchored))
     };
-    let extreme = |max, time| Kernel::Extreme(over_time::Extreme { max, time });
+    let extreme = |max, time| {
+        let sliding = sliding.then(|| Sliding::new(over_time::Best { max }));
+        Kernel::Extreme(over_time::Extreme { max, time, sliding })
+    };
+    let addition = || sliding.then(|| Sliding::new(over_time::Addition));
     let edge = |last, time| Kernel::Edge(over_time::Edge { last, time });
     Some(match name {
         "rate" => change(Change::Rate),
@@ -144,8 +160,8 @@ fn kernel(name: &str, scalars: &[Scalar], extension: RangeExtension) -> Option<K
         "changes" => transitions(false),
         "count_over_time" => Kernel::Count(over_time::Count),
         "present_over_time" | "absent_over_time" => Kernel::Present(over_time::Present),
-        "sum_over_time" => Kernel::Sum(over_time::Sum),
-        "avg_over_time" => Kernel::Avg(over_time::Avg),
+        "sum_over_time" => Kernel::Sum(over_time::Sum { sliding: addition() }),
+        "avg_over_time" => Kernel::Avg(over_time::Avg { sliding: addition() }),
         "max_over_time" => extreme(true, false),
         "min_over_time" => extreme(false, false),
         "ts_of_max_over_time" => extreme(true, true),

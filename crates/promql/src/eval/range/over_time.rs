@@ -5,7 +5,8 @@ use metricstor_model::{HistogramMean, HistogramSum, Reconciled};
 use crate::QueryError;
 use crate::eval::annotations::Operation;
 use crate::eval::kahan::{Kahan, Mean};
-use crate::eval::range::track::Point;
+use crate::eval::range::sliding::{Fold, Sliding};
+use crate::eval::range::track::{Point, Track};
 use crate::eval::range::window::{Kernel, Outcome, Remarks, Window};
 
 /// `count_over_time`
@@ -28,17 +29,54 @@ impl Kernel for Present {
     }
 }
 
+/// Adds up floats.
+#[derive(Debug)]
+pub(super) struct Addition;
+
+impl Fold for Addition {
+    type State = Kahan;
+
+    #[inline]
+    fn of(&self, value: f64) -> Kahan {
+        Kahan::of(value)
+    }
+
+    #[inline]
+    fn join(&self, mut state: Kahan, later: Kahan) -> Kahan {
+        state.merge(later);
+        state
+    }
+}
+
 /// `sum_over_time`
 #[derive(Debug)]
-pub(crate) struct Sum;
+pub(crate) struct Sum {
+    /// Present if windows overlap much.
+    pub sliding: Option<Sliding<Addition>>,
+}
+
+impl Sum {
+    fn floats(&mut self, w: &Window<'_>) -> f64 {
+        let sum = match &mut self.sliding {
+            Some(sliding) => sliding.fold(w.first, w.values),
+            None => {
+                let mut sum = Kahan::default();
+                w.values.iter().for_each(|value| sum.add(*value));
+                sum
+            }
+        };
+        if sum.sum.is_infinite() { sum.sum } else { sum.value() }
+    }
+}
 
 impl Kernel for Sum {
+    fn begin(&mut self, _: &Track) {
+        self.sliding.iter_mut().for_each(Sliding::reset);
+    }
+
     fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
         if w.histograms.is_empty() {
-            let mut sum = Kahan::default();
-            w.values.iter().for_each(|value| sum.add(*value));
-            let value = if sum.sum.is_infinite() { sum.sum } else { sum.value() };
-            return Ok(Outcome::Float(value));
+            return Ok(Outcome::Float(self.floats(w)));
         }
         Ok(histograms(w, remarks, |points, remarks| {
             let mut sum = HistogramSum::new(&points[0].1);
@@ -53,14 +91,33 @@ impl Kernel for Sum {
 
 /// `avg_over_time`
 #[derive(Debug)]
-pub(crate) struct Avg;
+pub(crate) struct Avg {
+    /// Present if windows overlap much.
+    pub sliding: Option<Sliding<Addition>>,
+}
+
+impl Avg {
+    fn floats(&mut self, w: &Window<'_>) -> f64 {
+        if let Some(sliding) = &mut self.sliding {
+            let (sum, count) = (sliding.fold(w.first, w.values), w.values.len() as f64);
+            if !sum.sum.is_infinite() {
+                return sum.sum / count + sum.rest / count;
+            }
+        }
+        let mut mean = Mean::of(w.values[0]);
+        w.values[1..].iter().for_each(|value| mean.add(*value));
+        mean.value()
+    }
+}
 
 impl Kernel for Avg {
+    fn begin(&mut self, _: &Track) {
+        self.sliding.iter_mut().for_each(Sliding::reset);
+    }
+
     fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
         if w.histograms.is_empty() {
-            let mut mean = Mean::of(w.values[0]);
-            w.values[1..].iter().for_each(|value| mean.add(*value));
-            return Ok(Outcome::Float(mean.value()));
+            return Ok(Outcome::Float(self.floats(w)));
         }
         Ok(histograms(w, remarks, |points, remarks| {
             let mut mean = HistogramMean::new(&points[0].1);
@@ -116,18 +173,38 @@ pub(crate) struct Extreme {
     pub max: bool,
     /// The time of the (last) extreme value rather than the value.
     pub time: bool,
+    /// Present if windows overlap much.
+    pub sliding: Option<Sliding<Best>>,
+}
+
+/// The largest or the smallest of floats; NaN only if there is nothing else.
+#[derive(Debug)]
+pub(super) struct Best {
+    pub max: bool,
+}
+
+impl Fold for Best {
+    type State = f64;
+
+    #[inline]
+    fn of(&self, value: f64) -> f64 {
+        value
+    }
+
+    #[inline]
+    fn join(&self, best: f64, value: f64) -> f64 {
+        let better = if self.max { value > best } else { value < best };
+        if better || best.is_nan() { value } else { best }
+    }
 }
 
 impl Extreme {
-    fn value(&self, values: &[f64]) -> f64 {
-        let mut best = values[0];
-        for &value in values {
-            let better = if self.max { value > best } else { value < best };
-            if better || best.is_nan() {
-                best = value;
-            }
+    fn value(&mut self, w: &Window<'_>) -> f64 {
+        if let Some(sliding) = &mut self.sliding {
+            return sliding.fold(w.first, w.values);
         }
-        best
+        let best = Best { max: self.max };
+        w.values[1..].iter().fold(w.values[0], |state, value| best.join(state, *value))
     }
 
     fn time(&self, w: &Window<'_>) -> f64 {
@@ -143,12 +220,16 @@ impl Extreme {
 }
 
 impl Kernel for Extreme {
+    fn begin(&mut self, _: &Track) {
+        self.sliding.iter_mut().for_each(Sliding::reset);
+    }
+
     fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
         if w.values.is_empty() {
             return Ok(Outcome::Nothing);
         }
         remarks.histograms_ignored(w);
-        Ok(Outcome::Float(if self.time { self.time(w) } else { self.value(w.values) }))
+        Ok(Outcome::Float(if self.time { self.time(w) } else { self.value(w) }))
     }
 }
 
