@@ -15,6 +15,7 @@ mod hash;
 mod identity;
 mod ledger;
 mod pattern;
+mod policy;
 mod registrar;
 mod revocation;
 mod server_tls;
@@ -38,6 +39,7 @@ pub use ledger::{
     State, Token, Verdict,
 };
 pub use pattern::NamePattern;
+pub use policy::{Denial, Grant, Guard, Limits, NotAdmitted, Policy, PolicyError, Rule, Verb};
 pub use registrar::{EnrolError, RENEWAL_GRACE, Registrar, TokenSpec};
 pub use revocation::Revocations;
 pub use rustls::pki_types::UnixTime;

@@ -22,8 +22,8 @@ impl NamePattern {
     pub fn matches(&self, name: &str) -> bool {
         match &self.suffix {
             None => name == self.prefix,
+            // `a*a` does not match `a`.
             Some(suffix) => {
-                // `a*a` does not match `a`.
                 name.strip_prefix(&*self.prefix).is_some_and(|rest| rest.ends_with(&**suffix))
             }
         }
@@ -35,8 +35,13 @@ impl NamePattern {
     }
 
     /// What every match begins with.
-    pub fn prefix(&self) -> &str {
+    pub(crate) fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// What every match ends with, if there is a star.
+    pub(crate) fn suffix(&self) -> Option<&str> {
+        self.suffix.as_deref()
     }
 }
 

@@ -1,0 +1,119 @@
+//! Bytes from strangers, damaged in seeded ways: every parser answers, none panics, none is fooled.
+
+#![allow(clippy::unwrap_used, reason = "a panic is the failure report, in helpers too")]
+
+mod support;
+
+use std::time::Duration;
+
+use metricstor_pki::{
+    ApplicantKey, EnrolError, EnrolRequest, Identity, Kind, Refusal, Registrar, TokenSpec,
+    certificates_from_pem, parse_uri, uri,
+};
+use support::*;
+
+/// SplitMix64: the same damage in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % below as u64).unwrap()
+    }
+
+    /// Overwrites, deletes, doubles or inserts a few bytes.
+    fn damage(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut damaged = bytes.to_vec();
+        for _ in 0..=self.roll(3) {
+            if damaged.is_empty() {
+                break;
+            }
+            let at = self.roll(damaged.len());
+            let byte = [0x00, 0x01, 0x30, 0x7f, 0x80, 0x84, 0xff][self.roll(7)];
+            match self.roll(5) {
+                0 => damaged[at] = byte,
+                1 => damaged[at] ^= 1 << self.roll(8),
+                2 => damaged.insert(at, byte),
+                3 => drop(damaged.remove(at)),
+                _ => damaged.truncate(at),
+            }
+        }
+        damaged
+    }
+}
+
+#[test]
+fn a_damaged_certificate_is_refused_or_still_names_one_valid_subject() {
+    let site = Site::new();
+    let der = site.issue("agent/web-1", day(0)).chain()[0].to_vec();
+    let mut dice = Dice(1);
+    let mut refused = 0;
+    for _ in 0..30_000 {
+        match Identity::from_certificate(&dice.damage(&der)) {
+            Err(_) => refused += 1,
+            Ok(identity) => {
+                let text = uri(&identity.trust_domain, &identity.subject);
+                let parsed = parse_uri(&text).unwrap();
+                assert_eq!(parsed, (identity.trust_domain, identity.subject));
+            }
+        }
+    }
+    assert!(refused > 10_000, "only {refused} refused");
+}
+
+#[test]
+fn a_damaged_uri_is_refused_or_reads_back_as_itself() {
+    let mut dice = Dice(2);
+    for _ in 0..100_000 {
+        let damaged = dice.damage(b"spiffe://test.example/agent/web-1");
+        let Ok(text) = String::from_utf8(damaged) else { continue };
+        if let Ok((trust_domain, subject)) = parse_uri(&text) {
+            assert_eq!(uri(&trust_domain, &subject), text);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_pem_file_is_refused_or_holds_certificates() {
+    let site = Site::new();
+    let pem = metricstor_pki::certificates_to_pem(site.authority.issuing_chain());
+    let mut dice = Dice(3);
+    for _ in 0..5_000 {
+        if let Ok(certificates) = certificates_from_pem(&dice.damage(pem.as_bytes())) {
+            assert!(!certificates.is_empty());
+        }
+    }
+}
+
+/// The whole way from JSON to a decision: damage never gets a certificate, and the undamaged request
+/// still does afterwards.
+#[test]
+fn a_damaged_enrolment_request_gets_no_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut registrar = Registrar::open(dir.path(), &domain(), day(0)).unwrap();
+    let names = "web-1".parse().unwrap();
+    let lifetime = Duration::from_secs(3_600);
+    let spec = TokenSpec { kind: Kind::Agent, names, uses: 1, lifetime };
+    let token = registrar.create_token(&spec, "user/admin", day(0)).unwrap();
+    let request = ApplicantKey::generate().unwrap().enrol(&token, "web-1");
+    let json = serde_json::to_vec(&request).unwrap();
+    let mut dice = Dice(4);
+    for _ in 0..10_000 {
+        let Ok(damaged) = serde_json::from_slice::<EnrolRequest>(&dice.damage(&json)) else {
+            continue;
+        };
+        if damaged == request {
+            continue;
+        }
+        match registrar.enrol(&damaged, day(0)) {
+            Err(EnrolError::Refused(Refusal::UnknownToken) | EnrolError::Csr(_)) => {}
+            Err(other) => panic!("another error: {other}"),
+            // PEM may be damaged without another meaning, in its line breaks for instance.
+            Ok(_) => assert_eq!((damaged.name, damaged.proof), ("web-1".into(), request.proof)),
+        }
+    }
+    registrar.enrol(&request, day(0)).unwrap();
+}
