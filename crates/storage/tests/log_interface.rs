@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use metricstor_storage::files::{Disk, Simulated};
+use metricstor_storage::files::{Disk, Files, Simulated};
 use metricstor_storage::wal::{Entry, EntryId, Log, LogConfig, LogError, MAX_PAYLOAD, Vote};
 
 fn open(disk: &Simulated, segment_bytes: u32) -> Log {
@@ -127,6 +127,20 @@ fn purging_frees_segments_and_keeps_votes_and_positions() {
 }
 
 #[test]
+fn an_idle_log_keeps_one_small_segment_also_on_a_full_disk() {
+    let disk = Simulated::new();
+    let segment = 1 << 16;
+    let mut log = open(&disk, segment);
+    append(&mut log, 1, 1..500, 1000);
+    log.purge_prefix(1, EntryId { term: 1, index: 499 }).unwrap();
+    disk.set_capacity(Some(log.size_bytes()));
+    while log.reclaim().unwrap() > 0 {}
+    assert_eq!((log.segments(), log.size_bytes()), (1, 4096));
+    assert_eq!(disk.list(Path::new("wal")).unwrap().len(), 1, "and no spare");
+    assert_eq!(open(&disk, segment).last_index(1), Some(499));
+}
+
+#[test]
 fn a_recycled_segment_does_not_bring_back_what_it_held() {
     let disk = Simulated::new();
     let mut log = open(&disk, 4096);
@@ -140,6 +154,20 @@ fn a_recycled_segment_does_not_bring_back_what_it_held() {
         assert!(log.segments() <= 2);
     }
     assert!(disk.content(Path::new("wal/00000001.seg")).is_none());
+}
+
+#[test]
+fn a_log_begun_anew_does_not_find_what_a_spare_held() {
+    let disk = Simulated::new();
+    let mut log = open(&disk, 4096);
+    append(&mut log, 1, 1..30, 300);
+    log.purge_prefix(1, EntryId { term: 1, index: 28 }).unwrap();
+    log.reclaim().unwrap();
+    let spare = Path::new("wal/00000001.spare");
+    let anew = Simulated::new();
+    anew.plant(spare, disk.content(spare).unwrap());
+    append(&mut open(&anew, 4096), 1, 1..2, 300);
+    assert_eq!(replayed(&open(&anew, 4096), |_| 0), [(1, 1)]);
 }
 
 #[test]

@@ -14,8 +14,6 @@ use crate::files::{File, Files};
 
 /// Retired segments that are kept: rewriting a file in place spares the file system its journal.
 pub(super) const SPARES: usize = 1;
-/// A new segment's first size in bytes.
-const FIRST_SIZE: u32 = 1 << 20;
 const SEGMENT: &str = ".seg";
 const SPARE: &str = ".spare";
 
@@ -49,6 +47,11 @@ impl Folder {
         let spares = spares.into_iter().map(|seq| dir.join(file_name(seq, SPARE))).collect();
         let segment_bytes = segment_bytes.clamp(4096, 1 << 30).next_power_of_two();
         Ok((Folder { files, dir: dir.to_path_buf(), segment_bytes, spares }, segments))
+    }
+
+    /// A new segment's first size in bytes, a power of two: 1 MiB of the usual 64.
+    pub(super) fn first_size(&self) -> u32 {
+        (self.segment_bytes / 64).max(4096)
     }
 
     pub(super) fn segment_path(&self, seq: u32) -> PathBuf {
@@ -97,7 +100,7 @@ impl Folder {
 
     /// Gives a spare a length that a segment can begin with: its own if it was one, else the first.
     fn size(&self, file: &dyn File, needed: u32) -> io::Result<u32> {
-        let first = FIRST_SIZE.min(self.segment_bytes).max(needed.next_power_of_two());
+        let first = self.first_size().max(needed.next_power_of_two());
         let len = file.len()?;
         let size = match u32::try_from(len) {
             Ok(len) if len.is_power_of_two() && (first..=self.segment_bytes).contains(&len) => len,

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::cursor::Cursor;
 use super::error::LogError;
-use super::folder::Folder;
+use super::folder::{Folder, SPARES};
 use super::group::{Group, Position};
 use super::record::{HEADER, Header, Kind};
 use super::recover::TornTail;
@@ -156,6 +156,10 @@ impl Log {
     /// file's removal takes milliseconds, and writes wait. Returns how many; 0 when none is left.
     pub fn reclaim(&mut self) -> Result<usize, LogError> {
         self.sync()?;
+        let idle = self.groups.values().all(|group| group.oldest_segment().is_none());
+        if idle {
+            self.shrink()?;
+        }
         let active = self.active().header.seq;
         let needed = self.groups.values().filter_map(Group::oldest_segment).min().unwrap_or(active);
         let free = self.segments.iter().take_while(|segment| segment.header.seq < needed);
@@ -165,11 +169,27 @@ impl Log {
             self.fatal(retired)?;
             self.segments.pop_front();
         }
+        let trimmed = self.folder.trim_spares(if idle { 0 } else { SPARES });
+        self.fatal(trimmed)?;
         if freed > 0 {
             let synced = self.folder.sync();
             self.fatal(synced)?;
         }
         Ok(freed)
+    }
+
+    /// Goes on in a small segment, for everything is elsewhere: an idle log keeps no large one, and no
+    /// spare. On a full disk that must wait until something is freed.
+    fn shrink(&mut self) -> Result<(), LogError> {
+        let trimmed = self.folder.trim_spares(0);
+        self.fatal(trimmed)?;
+        if self.active().allocated <= self.folder.first_size() {
+            return Ok(());
+        }
+        match self.rotate() {
+            Err(LogError::Full { .. }) => Ok(()),
+            done => done,
+        }
     }
 
     pub(super) fn check_usable(&self) -> Result<(), LogError> {

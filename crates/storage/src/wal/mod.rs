@@ -37,7 +37,7 @@ const RESERVE: u32 = 4 << 10;
 #[derive(Clone, Copy, Debug)]
 pub struct LogConfig {
     /// Size of a full segment in bytes, rounded up to a power of two from 4 KiB to 1 GiB. A segment
-    /// starts with up to 1 MiB and doubles, so that a small store stays small.
+    /// starts with a 64th of it and doubles, so that a small store stays small.
     pub segment_bytes: u32,
     /// Whose log this is: opening it as another node's is refused.
     pub identity: u128,

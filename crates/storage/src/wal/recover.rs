@@ -14,7 +14,7 @@ use super::folder::{Folder, SPARES};
 use super::group::{Group, Position};
 use super::log::Log;
 use super::record::{Header, Kind};
-use super::segment::{Segment, SegmentHeader};
+use super::segment::{START, Segment, SegmentHeader};
 use super::tail;
 use super::write::create_segment;
 use crate::files::Files;
@@ -206,7 +206,7 @@ impl Scan {
         self.generation = segment.header.generation;
         self.segments += 1;
         let state_end = segment.header.state_end;
-        let mut stop = Stop { offset: super::segment::START, durable: state_end, why: Why::Limit };
+        let mut stop = Stop { offset: START, durable: state_end, why: Why::Limit };
         while stop.offset < cursor.limit() {
             let record = match self.next(&mut cursor, stop.offset, verify) {
                 Ok(record) => record,

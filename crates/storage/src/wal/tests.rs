@@ -36,6 +36,44 @@ fn exercise(disk: &Simulated) -> Result<(), LogError> {
     log.reclaim().map(|_| ())
 }
 
+/// A segment's bytes, of which the first records are the opening state.
+fn bytes(header: SegmentHeader, records: &[Header]) -> Vec<u8> {
+    let mut bytes = header.encode().to_vec();
+    for record in records {
+        bytes.extend(record.encode(header.seed()));
+        bytes.resize(bytes.len() + record.len.next_multiple_of(8) as usize, 0);
+    }
+    bytes.resize(2048, 0);
+    bytes
+}
+
+#[test]
+fn an_opening_state_that_contradicts_the_log_is_refused() {
+    let record = |kind, term, generation| {
+        let durable = START;
+        Header { durable, generation, ..Header::bare(kind, 0, term, 5) }
+    };
+    let header = |seq: u32, state_end| SegmentHeader {
+        identity: 0,
+        seq,
+        generation: seq.into(),
+        previous_end: START + 48,
+        state_end,
+        allocated: 2048,
+    };
+    for kind in [Kind::Vote, Kind::Purge] {
+        let open = |term| {
+            let disk = Simulated::new();
+            disk.plant(Path::new(FIRST), bytes(header(1, START), &[record(kind, 1, 1)]));
+            let second = bytes(header(2, START + 48), &[record(kind, term, 2)]);
+            disk.plant(Path::new(SECOND), second);
+            exercise(&disk)
+        };
+        open(1).unwrap();
+        assert!(matches!(open(2), Err(LogError::Damaged { offset: 64, .. })), "{kind:?}");
+    }
+}
+
 fn edge() -> impl Strategy<Value = u64> {
     prop_oneof![0..4_u64, Just(u64::MAX), Just(u64::MAX - 1), any::<u64>()]
 }
@@ -73,13 +111,7 @@ prop_compose! {
         let state_end = state_end.unwrap_or(START + 48 * opening);
         let header =
             SegmentHeader { identity: 0, seq, generation, previous_end, state_end, allocated };
-        let mut bytes = header.encode().to_vec();
-        for record in records {
-            bytes.extend(record.encode(header.seed()));
-            bytes.resize(bytes.len() + record.len.next_multiple_of(8) as usize, 0);
-        }
-        bytes.resize(2048, 0);
-        bytes
+        bytes(header, &records)
     }
 }
 

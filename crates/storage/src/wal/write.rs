@@ -63,7 +63,14 @@ impl Log {
         while size < needed {
             size *= 2;
         }
-        let grown = active.file.allocate(size.into()).map_err(active.io("extend"));
+        let mut grown = active.file.allocate(size.into()).map_err(active.io("extend"));
+        if matches!(grown, Err(LogError::Full { .. })) {
+            // A spare is worth less than a write.
+            let trimmed = self.folder.trim_spares(0);
+            self.fatal(trimmed)?;
+            let active = self.active();
+            grown = active.file.allocate(size.into()).map_err(active.io("extend"));
+        }
         self.fatal(grown)?;
         self.active_mut().allocated = size;
         self.sync_active()?;
@@ -81,7 +88,7 @@ impl Log {
     }
 
     /// Goes on in a new segment. The old one is durable before the new one exists.
-    fn rotate(&mut self) -> Result<(), LogError> {
+    pub(super) fn rotate(&mut self) -> Result<(), LogError> {
         self.sync()?;
         let (seq, end) = (self.active().header.seq, self.active().end);
         self.generation += 1;
