@@ -1,0 +1,4 @@
+# One machine of the appliance: what differs from the others.
+{
+  networking.hostName = "node02";
+}
