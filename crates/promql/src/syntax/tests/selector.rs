@@ -5,7 +5,7 @@ use super::parse_selector;
 #[test]
 fn a_selector_alone_gives_its_matchers() {
     let names = |text: &str| -> Vec<String> {
-        let matchers = parse_selector(text).unwrap();
+        let matchers = parse_selector(text).expect("valid");
         matchers.into_iter().map(|m| format!("{}={}", m.name, m.value)).collect()
     };
     assert_eq!(names(r#"up{a="b"}"#), ["a=b", "__name__=up"]);
@@ -24,6 +24,6 @@ fn anything_more_than_a_selector_is_unexpected() {
         (r#"{a="b"} x"#, r#"1:9: parse error: unexpected identifier "x""#),
         ("sum(up)", r#"1:4: parse error: unexpected "(""#),
     ] {
-        assert_eq!(parse_selector(text).unwrap_err().to_string(), error, "{text}");
+        assert_eq!(parse_selector(text).expect_err(text).to_string(), error, "{text}");
     }
 }
