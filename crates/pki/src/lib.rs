@@ -5,6 +5,7 @@
 
 mod authority;
 mod certificate;
+mod client_files;
 mod client_tls;
 mod credentials;
 mod csr;
@@ -24,6 +25,7 @@ mod verifier;
 
 pub use authority::{Authority, RevokedCertificate};
 pub use certificate::LeafRequest;
+pub use client_files::{ClientFiles, StoredCredentials};
 pub use client_tls::{client, enrolment_client};
 pub use credentials::{Credentials, certificates_from_pem, certificates_to_pem};
 pub use csr::{Applicant, CsrError};

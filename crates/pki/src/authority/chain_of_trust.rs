@@ -1,7 +1,7 @@
 //! Roots and issuing keys over time: creation, renewal, exchange.
 //!
-//! A root whose key was taken offline stays trusted through `ca.crt`. Nothing is ever removed from
-//! trust except by [`Authority::drop_old_roots`] or by expiry.
+//! A root whose key was taken offline stays trusted through `ca.crt`. Nothing is ever removed except
+//! by [`Authority::drop_old_roots`]: a clock that is wrong for an hour must not destroy anything.
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 
@@ -91,44 +91,37 @@ impl Authority {
         files::write(&path, Access::Public, pem.as_bytes())
     }
 
-    /// A first root, or a successor at two thirds of the newest one's life; drops expired ones.
+    /// A first root, or a successor at two thirds of the newest one's life.
     pub(super) fn renew_roots(&mut self, now: UnixTime) -> Result<bool, PkiError> {
-        let before = self.bundle.clone();
         let due = match self.bundle.last() {
             None => true,
-            Some(newest) => certificate::point_of_life(certificate::validity(newest)?, 2, 3) <= now,
+            Some(newest) => is_due(newest, (2, 3), now)?,
         };
-        if due && (self.bundle.is_empty() || !self.roots.is_empty()) {
-            self.create_root(now)?;
-        } else if due {
-            tracing::warn!(dir = %self.dir.display(), "a new root is due; its predecessor is not here");
+        if due && !self.bundle.is_empty() && self.roots.is_empty() {
+            tracing::warn!(dir = %self.dir.display(), "a new root is due; its predecessor's key is not here");
+            return Ok(false);
         }
-        let newest = self.newest_root().clone();
-        self.bundle.retain(|root| *root == newest || !has_ended(root, now));
-        Ok(self.bundle != before)
+        if due {
+            self.create_root(now)?;
+        }
+        Ok(due)
     }
 
-    /// A first issuing key, or a successor at half of its life, certified by every root here;
-    /// removes issuing keys whose leaves have all expired.
+    /// A first issuing key, or a successor at half of its life, certified by every root here.
     pub(super) fn renew_issuing(&mut self, now: UnixTime) -> Result<bool, PkiError> {
-        let due = match self.issuing.last() {
-            None => true,
+        let (due, usable) = match self.issuing.last() {
+            None => (true, false),
             Some(file) => {
-                let life = certificate::validity(file.signer().certificate)?;
-                certificate::point_of_life(life, 1, 2) <= now
+                let certificate = file.signer().certificate;
+                (is_due(certificate, (1, 2), now)?, is_valid(certificate, now))
             }
         };
-        let expired = self.issuing.last().is_none_or(|file| file.all_ended(now));
-        if due && self.roots.is_empty() && !expired {
-            tracing::warn!(dir = %self.dir.display(), "a new issuing certificate is due; the root key is not here");
+        if due && usable && self.roots.is_empty() {
+            tracing::warn!(dir = %self.dir.display(), "a new issuing certificate is due; the root's key is not here");
             return Ok(false);
         }
         if due {
             self.add_issuing(now)?;
-        }
-        let current = self.current_issuing().number;
-        for file in self.issuing.extract_if(.., |f| f.number != current && f.all_ended(now)) {
-            file.delete(&self.dir)?;
         }
         Ok(self.certify_issuing(now)? || due)
     }
@@ -136,26 +129,26 @@ impl Authority {
     fn create_root(&mut self, now: UnixTime) -> Result<(), PkiError> {
         let key = generate_key()?;
         let certificates = vec![certificate::root(&self.trust_domain, &key, now)?];
-        let number = next_number(&self.roots);
+        // Roots kept elsewhere have numbers too, and may come back under them.
+        let number = next_number(&self.roots).max(self.bundle.len() as u32 + 1);
         let file = CaFile { role: Role::Root, number, key, certificates };
         file.store(&self.dir)?;
         self.roots.push(file);
         self.adopt_roots()
     }
 
+    /// Brings the bundle into order: roots whose keys are elsewhere, then those here by number.
     fn adopt_roots(&mut self) -> Result<(), PkiError> {
-        for root in &self.roots {
-            if !self.bundle.contains(&root.certificates[0]) {
-                self.bundle.push(root.certificates[0].clone());
+        let mut dated = Vec::with_capacity(self.bundle.len() + self.roots.len());
+        for root in self.bundle.drain(..) {
+            if !self.roots.iter().any(|file| file.certificates[0] == root) {
+                dated.push((certificate::validity(&root)?.0.as_secs(), root));
             }
         }
-        let mut dated = Vec::with_capacity(self.bundle.len());
-        for root in self.bundle.drain(..) {
-            dated.push((certificate::validity(&root)?.0.as_secs(), root));
-        }
-        // Stable: roots of the same second keep their order.
         dated.sort_by_key(|(start, _)| *start);
-        self.bundle = dated.into_iter().map(|(_, root)| root).collect();
+        let elsewhere = dated.into_iter().map(|(_, root)| root);
+        let here = self.roots.iter().map(|file| file.certificates[0].clone());
+        self.bundle = elsewhere.chain(here).collect();
         Ok(())
     }
 
@@ -180,7 +173,7 @@ impl Authority {
         for root in &self.roots {
             let certificate = &root.certificates[0];
             let signed = |c: &CertificateDer<'_>| certificate::is_signed_by(c, certificate);
-            if has_ended(certificate, now) || file.certificates.iter().any(signed) {
+            if !is_valid(certificate, now) || file.certificates.iter().any(signed) {
                 continue;
             }
             let issued = certificate::issuing(&self.trust_domain, &file.key, root.signer(), now)?;
@@ -195,12 +188,16 @@ fn next_number(files: &[CaFile]) -> u32 {
     files.last().map_or(0, |file| file.number).saturating_add(1)
 }
 
-fn has_ended(certificate: &CertificateDer<'_>, now: UnixTime) -> bool {
-    certificate::validity(certificate).is_ok_and(|(_, end)| end <= now)
+/// Has this share of the certificate's life passed, or was it made under a clock that was ahead?
+fn is_due(
+    certificate: &CertificateDer<'_>,
+    (numerator, denominator): (u64, u64),
+    now: UnixTime,
+) -> Result<bool, PkiError> {
+    let life = certificate::validity(certificate)?;
+    Ok(now < life.0 || certificate::point_of_life(life, numerator, denominator) <= now)
 }
 
-impl CaFile {
-    fn all_ended(&self, now: UnixTime) -> bool {
-        self.certificates.iter().all(|certificate| has_ended(certificate, now))
-    }
+fn is_valid(certificate: &CertificateDer<'_>, now: UnixTime) -> bool {
+    certificate::validity(certificate).is_ok_and(|(start, end)| start <= now && now < end)
 }

@@ -130,6 +130,13 @@ impl Authority {
         &self.current_issuing().certificates
     }
 
+    /// When which certificate of the authority ends, for metrics and alarms.
+    pub fn expiries(&self) -> Result<Vec<(&'static str, UnixTime)>, PkiError> {
+        let (issuing, root) = (self.current_issuing().signer().certificate, self.newest_root());
+        let end = |certificate| Ok::<_, PkiError>(certificate::validity(certificate)?.1);
+        Ok(vec![("issuing", end(issuing)?), ("root", end(root)?)])
+    }
+
     /// SHA-256 of the newest root's public key: what enrolment tokens pin.
     pub fn root_pin(&self) -> Result<KeyHash, PkiError> {
         certificate::public_key_hash(self.newest_root())

@@ -158,14 +158,39 @@ fn other_host_names_or_another_name_give_another_server_certificate() {
 }
 
 #[test]
-fn the_issuing_key_is_replaced_at_half_of_its_life_and_removed_after_its_end() {
+fn the_issuing_key_is_replaced_at_half_of_its_life() {
     let dir = tempfile::tempdir().unwrap();
     let mut authority = open(dir.path(), day(0)).unwrap();
+    assert_eq!(authority.expiries().unwrap(), [("issuing", day(365)), ("root", day(3_652))]);
+    let first = authority.issuing_chain().to_vec();
     assert!(!authority.renew(day(180)).unwrap());
     assert!(authority.renew(day(184)).unwrap());
-    assert!(names(dir.path()).contains(&"issuing-1.pem".to_owned()));
-    authority.renew(day(366)).unwrap();
-    assert!(!names(dir.path()).contains(&"issuing-1.pem".to_owned()));
+    assert_ne!(authority.issuing_chain(), first);
+    assert!(!authority.renew(day(185)).unwrap());
+}
+
+/// A start with a clock twenty years ahead, then one with the right time.
+#[test]
+fn a_clock_that_was_wrong_for_a_while_destroys_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = open(dir.path(), day(0)).unwrap();
+    let before = (before.trust_bundle()[0].clone(), before.issuing_chain()[0].clone());
+    let made = contents(dir.path());
+    open(dir.path(), day(20 * 365)).unwrap().server("one", &[], day(20 * 365)).unwrap();
+    let after = open(dir.path(), day(1)).unwrap();
+    let server = after.server("one", &[], day(1)).unwrap();
+    let chain = server.chain();
+    for certificate in &chain[..2] {
+        let (start, end) = validity(certificate).unwrap();
+        assert!(start <= day(1) && day(1) < end);
+    }
+    assert!(is_signed_by(&chain[0], &chain[1]) && is_signed_by(&chain[1], &before.0));
+    assert!(after.trust_bundle().contains(&before.0));
+    assert!(before.1 != chain[1], "the newer key is in use");
+    let now = contents(dir.path());
+    for kept in made.iter().filter(|(name, _)| name.ends_with(".pem")) {
+        assert!(now.contains(kept), "{} was changed or removed", kept.0);
+    }
 }
 
 #[test]
@@ -203,8 +228,11 @@ fn a_root_taken_offline_stays_trusted_and_is_missed_only_when_needed() {
     assert!(!authority.renew(day(200)).unwrap(), "due, but nothing can be done yet");
     let error = open(dir.path(), day(400)).err().unwrap().to_string();
     assert!(error.contains("root-<n>.pem"), "{error}");
+    authority.add_root(day(1)).unwrap();
+    assert!(!here.exists(), "a new root must not take the absent one's file");
     fs::rename(&away, &here).unwrap();
-    assert_eq!(open(dir.path(), day(400)).unwrap().trust_bundle(), authority.trust_bundle());
+    let bundle = open(dir.path(), day(400)).unwrap().trust_bundle().to_vec();
+    assert_eq!(bundle, authority.trust_bundle());
 }
 
 #[test]

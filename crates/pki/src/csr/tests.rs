@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use rcgen::{BasicConstraints, DnType, ExtendedKeyUsagePurpose, IsCa, PKCS_ED25519, SanType};
 
@@ -90,7 +92,9 @@ proptest! {
     /// Whatever bytes are changed: no panic, and no key is accepted but one that signed.
     #[test]
     fn damaged_requests_never_pass(changes in prop::collection::vec((any::<u16>(), any::<u8>()), 1..4), cut in any::<u16>()) {
-        let good = pem::parse(request(&key()).unwrap()).unwrap().into_contents();
+        static GOOD: LazyLock<Vec<u8>> =
+            LazyLock::new(|| pem::parse(request(&key()).unwrap()).unwrap().into_contents());
+        let good = GOOD.clone();
         let hash = Applicant::from_der(good.clone()).unwrap().key_hash();
         let mut damaged = good.clone();
         for (position, byte) in changes {

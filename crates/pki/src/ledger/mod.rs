@@ -51,6 +51,7 @@ pub struct Ledger {
     state: State,
     length: u64,
     snapshot_length: u64,
+    rewrite_length: u64,
     /// After a failed write nobody knows what is on disk.
     failed: bool,
 }
@@ -80,7 +81,8 @@ impl Ledger {
                 .map_err(PkiError::io(&path))?;
         }
         let length = valid as u64;
-        Ok(Self { path, file, state, length, snapshot_length: 0, failed: false })
+        let rewrite_length = REWRITE_LENGTH;
+        Ok(Self { path, file, state, length, snapshot_length: 0, rewrite_length, failed: false })
     }
 
     pub fn state(&self) -> &State {
@@ -118,7 +120,7 @@ impl Ledger {
     }
 
     fn rewrite_if_long(&mut self) -> Result<(), PkiError> {
-        if self.length < REWRITE_LENGTH.max(REWRITE_FACTOR * self.snapshot_length) {
+        if self.length < self.rewrite_length.max(REWRITE_FACTOR * self.snapshot_length) {
             return Ok(());
         }
         let snapshot = encode(self.state.index, &Entry::Snapshot(self.state.clone()));
