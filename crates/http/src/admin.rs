@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
@@ -19,6 +19,15 @@ pub async fn compact(State(app): State<Arc<App>>) -> Result<Response, ApiError> 
         .map_err(|e| internal(e.to_string()))?
         .map_err(|e| internal(e.to_string()))?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Stops a query that `status/active_queries` lists.
+pub async fn cancel_query(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Response {
+    if app.running.cancel(id) {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        plain(StatusCode::NOT_FOUND, "no such query")
+    }
 }
 
 pub async fn delete_series() -> ApiError {

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::instruments::{Instruments, storage_metrics};
 use crate::metrics::Registry;
+use crate::running::Running;
 
 /// What the server says about itself.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +47,7 @@ pub struct App {
     pub(crate) about: About,
     pub(crate) config: Config,
     pub(crate) gate: Gate,
+    pub(crate) running: Arc<Running>,
     pub(crate) writing: Arc<tokio::sync::Semaphore>,
     pub(crate) instruments: Instruments,
     pub(crate) started_ms: i64,
@@ -60,6 +62,7 @@ impl App {
         registry.collect(move |page| storage_metrics(page, &shown));
         Arc::new(Self {
             gate: Gate::new(&config.queries),
+            running: Arc::default(),
             writing: Arc::new(tokio::sync::Semaphore::new(config.requests.writing_bytes)),
             instruments: Instruments::new(&registry),
             started_ms: clock(),

@@ -20,6 +20,7 @@ mod param;
 mod query;
 mod reply;
 mod route;
+mod running;
 mod server;
 mod status;
 

@@ -82,11 +82,13 @@ fn reading() -> Router<Arc<App>> {
 fn administering() -> Router<Arc<App>> {
     let v1 = Router::new()
         .route("/storage/compact", post(admin::compact))
+        .route("/queries/{id}/cancel", post(admin::cancel_query))
         .route("/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
         .route("/tsdb/clean_tombstones", post(admin::clean_tombstones).put(admin::clean_tombstones))
         .route("/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot));
     Router::new()
         .nest("/api/v1/admin", v1)
+        .route("/api/v1/status/active_queries", get(status::active_queries))
         .route("/-/reload", any(admin::lifecycle))
         .route("/-/quit", any(admin::lifecycle))
 }

@@ -39,7 +39,7 @@ pub async fn series(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let ask = Ask::json(&app, request.headers());
+    let ask = Ask::json(&app, &request);
     let form = read_form(request, &app.config.requests).await?;
     if form.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
@@ -59,7 +59,7 @@ pub async fn label_names(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let ask = Ask::json(&app, request.headers());
+    let ask = Ask::json(&app, &request);
     let form = read_form(request, &app.config.requests).await?;
     let lookup = Lookup::new(&app, &form, selectors(&form)?)?;
     run(&app, &caller, ask, move |app, _, sink| {
@@ -76,7 +76,7 @@ pub async fn label_values(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let ask = Ask::json(&app, request.headers());
+    let ask = Ask::json(&app, &request);
     let form = Form::of_query(request.uri().query().unwrap_or(""));
     let lookup = Lookup::new(&app, &form, selectors(&form)?)?;
     run(&app, &caller, ask, move |app, _, sink| {
@@ -93,7 +93,7 @@ pub async fn metadata(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let ask = Ask::json(&app, request.headers());
+    let ask = Ask::json(&app, &request);
     let form = Form::of_query(request.uri().query().unwrap_or(""));
     let limit = count(&form, "limit")?;
     // There is one description per metric, so this only has to be a number.

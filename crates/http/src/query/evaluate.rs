@@ -75,8 +75,10 @@ pub async fn exemplars(
 }
 
 async fn parameters(app: &App, request: Request) -> Result<(Ask, Form), ApiError> {
-    let ask = Ask::json(app, request.headers());
-    Ok((ask, read_form(request, &app.config.requests).await?))
+    let mut ask = Ask::json(app, &request);
+    let form = read_form(request, &app.config.requests).await?;
+    form.get("query").clone_into(&mut ask.text);
+    Ok((ask, form))
 }
 
 async fn evaluate(

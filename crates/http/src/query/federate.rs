@@ -18,7 +18,7 @@ use crate::error::ApiError;
 use crate::json::push_number;
 use crate::metrics::escape;
 use crate::param::Form;
-use crate::reply::{Encoding, Sink};
+use crate::reply::Sink;
 
 const UNDERSCORES: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8; escaping=underscores");
@@ -31,11 +31,8 @@ pub async fn federate(
     request: Request,
 ) -> Result<Response, ApiError> {
     let utf8 = takes_utf8(request.headers());
-    let ask = Ask {
-        encoding: Encoding::accepted(request.headers()),
-        content_type: if utf8 { ALLOW_UTF8 } else { UNDERSCORES },
-        timeout: app.config.queries.timeout,
-    };
+    let content_type = if utf8 { ALLOW_UTF8 } else { UNDERSCORES };
+    let ask = Ask { content_type, ..Ask::json(&app, &request) };
     let selectors = selectors(&Form::of_query(request.uri().query().unwrap_or("")))?;
     run(&app, &caller, ask, move |app, interrupt, sink| {
         let last = last_samples(app, &selectors, interrupt)?;

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderValue};
+use axum::extract::Request;
+use axum::http::HeaderValue;
 use axum::response::Response;
 use metricstor_promql::Interrupt;
 use tokio::task::spawn_blocking;
@@ -23,15 +24,18 @@ pub struct Ask {
     pub encoding: Encoding,
     pub content_type: HeaderValue,
     pub timeout: Duration,
+    /// What is done, to be shown among the running queries.
+    pub text: String,
 }
 
 impl Ask {
     /// JSON, within the time that any query may take.
-    pub fn json(app: &App, headers: &HeaderMap) -> Self {
+    pub fn json(app: &App, request: &Request) -> Self {
         Self {
-            encoding: Encoding::accepted(headers),
+            encoding: Encoding::accepted(request.headers()),
             content_type: JSON,
             timeout: app.config.queries.timeout,
+            text: request.uri().path().to_owned(),
         }
     }
 }
@@ -44,17 +48,23 @@ pub async fn run(
     work: impl FnOnce(&App, &Interrupt, &mut Sink) -> Result<(), ApiError> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let _counted = app.instruments.queries.hold();
-    let permit = app.gate.enter(&caller.to_string()).await?;
-    let interrupt = Interrupt::new();
+    let (caller, interrupt) = (caller.to_string(), Interrupt::new());
+    let listed = app.running.list(&caller, &ask.text, &interrupt);
+    let permit = app.gate.enter(&caller).await?;
     // When the client goes away this future is dropped, and with it the guard.
     let _guard = CancelOnDrop(interrupt.clone());
     let stall = app.config.queries.stall_timeout;
     let (mut sink, mut response) = Sink::new(ask.content_type, ask.encoding, stall, permit);
     let (worker, stop) = (Arc::clone(app), interrupt.clone());
-    spawn_blocking(move || match work(&worker, &stop, &mut sink) {
-        // A client that is gone needs no answer.
-        Ok(()) => drop(sink.finish()),
-        Err(error) => sink.fail(error),
+    spawn_blocking(move || {
+        let done = stop.check().map_err(ApiError::from);
+        let done = done.and_then(|()| work(&worker, &stop, &mut sink));
+        drop(listed);
+        match done {
+            // A client that is gone needs no answer.
+            Ok(()) => drop(sink.finish()),
+            Err(error) => sink.fail(error),
+        }
     });
     let answered = match timeout(ask.timeout, &mut response).await {
         Ok(answered) => answered,

@@ -75,6 +75,11 @@ pub async fn runtimeinfo(State(app): State<Arc<App>>) -> Response {
     })
 }
 
+/// What is evaluated or waits for its turn.
+pub async fn active_queries(State(app): State<Arc<App>>) -> Response {
+    success(|out| app.running.push_json(out))
+}
+
 /// The log is replayed before the server listens.
 pub async fn walreplay() -> Response {
     success(|out| out.extend_from_slice(br#"{"min":0,"max":0,"current":0}"#))

@@ -22,7 +22,7 @@ pub async fn tsdb(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let ask = Ask::json(&app, request.headers());
+    let ask = Ask::json(&app, &request);
     let limit = limit(&Form::of_query(request.uri().query().unwrap_or("")))?;
     run(&app, &caller, ask, move |app, _, sink| {
         let (statistics, cardinality) = (app.store.statistics(), app.store.cardinality());

@@ -42,10 +42,14 @@ fn set(file: File, key: &str, text: &str, known: &Value) -> Result<File, String>
     let change = key
         .rsplit(NESTING)
         .fold(value, |inner, name| Value::Object([(name.to_owned(), inner)].into_iter().collect()));
-    let unknown = unknown_keys(&change, known);
-    if let Some(first) = unknown.first() {
-        let names = first.replace('.', NESTING);
-        return Err(names);
+    if let Some(first) = unknown_keys(&change, known).first() {
+        return Err(match &first.similar {
+            None => "no such setting".to_owned(),
+            Some(key) => {
+                let name = key.replace('.', NESTING).to_ascii_uppercase();
+                format!("no such setting, did you mean {PREFIX}{name}?")
+            }
+        });
     }
     let mut tree = file.tree();
     merge(&mut tree, change);

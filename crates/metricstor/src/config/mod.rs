@@ -74,7 +74,8 @@ fn parse(text: &str) -> Result<File, String> {
     let Some(tree) = tree else { return Ok(File::default()) };
     let unknown = unknown::unknown_keys(&tree, &File::default().tree());
     if !unknown.is_empty() {
-        return Err(unknown.join("\n"));
+        let lines: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+        return Err(lines.join("\n"));
     }
     serde_saphyr::from_str(text).map_err(|e| e.to_string())
 }

@@ -43,9 +43,9 @@ fn an_unknown_key_is_an_error_that_names_the_likely_one() {
     let expected = "unknown setting storage.retentoin, did you mean storage.retention?";
     assert!(error.contains(expected), "{error}");
     let error = from_file(None, env(&[("METRICSTOR_STORAGE__RETENTOIN", "1d")])).unwrap_err();
-    assert!(error.to_string().contains("did you mean storage__retention?"), "{error}");
+    assert!(error.to_string().contains("did you mean METRICSTOR_STORAGE__RETENTION?"), "{error}");
     let error = from_file(None, env(&[("METRICSTOR_LISTN", "1d")])).unwrap_err();
-    assert!(error.to_string().contains("did you mean listen?"), "{error}");
+    assert!(error.to_string().contains("did you mean METRICSTOR_LISTEN?"), "{error}");
 }
 
 #[test]

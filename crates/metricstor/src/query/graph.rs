@@ -21,7 +21,11 @@ struct Frame {
     high: f64,
 }
 
-pub fn write(out: &mut impl Write, series: &[Series]) -> io::Result<()> {
+/// `colored` is for terminals; without, the series are told apart by their shape alone.
+pub fn write(out: &mut impl Write, series: &[Series], colored: bool) -> io::Result<()> {
+    let paint = |color: usize, text: &str| {
+        if colored { format!("\x1b[{}m{text}\x1b[0m", COLORS[color]) } else { text.to_owned() }
+    };
     let drawn: Vec<(&str, Vec<(f64, f64)>)> = series
         .iter()
         .take(SERIES_MAX)
@@ -48,8 +52,9 @@ pub fn write(out: &mut impl Write, series: &[Series]) -> io::Result<()> {
             _ => String::new(),
         };
         write!(out, "{label:>10} │")?;
-        for cell in cells {
-            cell.write(out)?;
+        for run in cells.chunk_by(|a, b| a.color == b.color) {
+            let text: String = run.iter().map(|cell| cell.symbol()).collect();
+            write!(out, "{}", paint(run[0].color, &text))?;
         }
         writeln!(out)?;
     }
@@ -57,7 +62,7 @@ pub fn write(out: &mut impl Write, series: &[Series]) -> io::Result<()> {
     writeln!(out, "{:>10} └{}", "", "─".repeat(WIDTH))?;
     writeln!(out, "{:>12}{start}{end:>width$}", "", width = WIDTH.saturating_sub(start.len()))?;
     for (color, (name, _)) in drawn.iter().enumerate() {
-        writeln!(out, "\x1b[{}m━━\x1b[0m {name}", COLORS[color])?;
+        writeln!(out, "{} {name}", paint(color, "━━"))?;
     }
     if series.len() > SERIES_MAX {
         writeln!(out, "and {} more series", series.len() - SERIES_MAX)?;
@@ -102,12 +107,11 @@ struct Cell {
 }
 
 impl Cell {
-    fn write(self, out: &mut impl Write) -> io::Result<()> {
-        if self.dots == 0 {
-            return write!(out, " ");
+    fn symbol(self) -> char {
+        match self.dots {
+            0 => ' ',
+            dots => char::from_u32(0x2800 + u32::from(dots)).unwrap_or('?'),
         }
-        let braille = char::from_u32(0x2800 + u32::from(self.dots)).unwrap_or('?');
-        write!(out, "\x1b[{}m{braille}\x1b[0m", COLORS[self.color])
     }
 }
 
@@ -136,6 +140,7 @@ fn line(
 
 /// At most ten characters.
 fn short(value: f64) -> String {
-    let text = value.to_string();
-    if text.len() <= 10 { text } else { format!("{value:.3e}") }
+    let exact = value.to_string();
+    let rounded = format!("{value:.4}");
+    [exact, rounded].into_iter().find(|text| text.len() <= 10).unwrap_or(format!("{value:.3e}"))
 }

@@ -5,7 +5,7 @@ mod graph;
 mod result;
 mod table;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
@@ -34,6 +34,7 @@ pub fn query(args: &QueryArgs) -> anyhow::Result<()> {
     let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
     let answer = client.post(path, &fields)?;
     let mut out = io::stdout().lock();
+    let colored = out.is_terminal();
     if args.output == Output::Json && answer.status == 200 {
         out.write_all(&answer.body)?;
         writeln!(out)?;
@@ -43,13 +44,18 @@ pub fn query(args: &QueryArgs) -> anyhow::Result<()> {
     for note in &result.notes {
         eprintln!("{note}");
     }
-    show(&mut out, args.output, &result.series)
+    show(&mut out, args.output, &result.series, colored)
 }
 
-fn show(out: &mut impl Write, output: Output, series: &[Series]) -> anyhow::Result<()> {
+fn show(
+    out: &mut impl Write,
+    output: Output,
+    series: &[Series],
+    colored: bool,
+) -> anyhow::Result<()> {
     match output {
         Output::Csv => csv::write(out, series)?,
-        Output::Graph => graph::write(out, series)?,
+        Output::Graph => graph::write(out, series, colored)?,
         Output::Table | Output::Json => table::write(out, series)?,
     }
     Ok(())

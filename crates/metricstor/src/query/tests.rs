@@ -16,7 +16,7 @@ fn args(words: &[&str]) -> QueryArgs {
 fn shown(output: Output, json: &str) -> String {
     let result = result::parse(200, json.as_bytes()).unwrap();
     let mut out = Vec::new();
-    show(&mut out, output, &result.series).unwrap();
+    show(&mut out, output, &result.series, false).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -64,10 +64,10 @@ fn a_matrix_has_a_line_per_point() {
 fn a_graph_spans_its_values_and_survives_odd_ones() {
     let graph = shown(Output::Graph, MATRIX);
     assert!(graph.starts_with("         3 │"), "{graph}");
-    assert!(graph.contains("━━\u{1b}[0m up{}"), "{graph}");
+    assert!(graph.contains("━━ up{}"), "{graph}");
     assert_eq!(graph.lines().filter(|line| line.contains('│')).count(), 16);
     let nan = MATRIX.replace("\"1\"", "\"NaN\"").replace("\"3\"", "\"+Inf\"");
-    assert!(shown(Output::Graph, &nan).contains('⠀') || shown(Output::Graph, &nan).contains("2 │"));
+    assert!(shown(Output::Graph, &nan).starts_with("         2 │"));
     assert_eq!(shown(Output::Graph, VECTOR).lines().count(), 19);
     let none = VECTOR.replace("\"1\"", "\"NaN\"");
     assert_eq!(shown(Output::Graph, &none), "(nothing to draw)\n");
