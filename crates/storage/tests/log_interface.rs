@@ -70,7 +70,7 @@ fn reading_visits_a_range_and_refuses_what_is_not_there() {
         (found, done)
     };
     assert_eq!(read(11..40).0, (11..40).collect::<Vec<_>>());
-    assert_eq!(read(20..20).0, []);
+    assert!(read(20..20).0.is_empty());
     assert!(matches!(read(10..12).1, Err(LogError::NoEntry { group: 1, index: 10 })));
     assert!(matches!(read(39..41).1, Err(LogError::NoEntry { group: 1, index: 40 })));
     assert!(log.read(9, 1..2, |_| Ok::<_, LogError>(())).is_err());
