@@ -4,10 +4,11 @@
 
 mod support;
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
 
 use metricstor_http::{Config, QueryLimits};
-use support::{NOW, Push, Server, encoded};
+use support::{NOW, Push, Reply, Server, encoded};
 
 const T: i64 = NOW / 1000;
 
@@ -184,17 +185,6 @@ fn a_query_that_cannot_be_answered_is_422() {
 }
 
 #[test]
-fn a_query_without_time_is_503() {
-    let server = filled();
-    let reply = server.get("/api/v1/query?query=up&timeout=0");
-    let text = "query timed out in expression evaluation";
-    // The evaluation of so small a query may win the race against a timeout of nothing.
-    if reply.status != 200 {
-        assert_eq!((reply.status, reply.text()), (503, error("timeout", text).as_str()));
-    }
-}
-
-#[test]
 fn a_limit_cuts_and_says_so() {
     let server = filled();
     let warning = r#","warnings":["results truncated due to limit"]}"#;
@@ -321,4 +311,63 @@ fn federation_gives_last_samples_with_their_times() {
     assert_eq!((reply.status, reply.text()), (200, expected));
     let type_ = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
     assert_eq!(reply.header("content-type"), Some(type_));
+}
+
+/// Takes minutes if nobody stops it.
+const ENDLESS: &str = "sum_over_time((sum_over_time(up[10h:100ms]))[10h:100ms])";
+
+/// Sends the endless query and waits until it is listed; returns its id.
+fn begin_endless(server: &Server) -> (std::net::TcpStream, u64) {
+    let mut stream = server.connect();
+    let path = format!("/api/v1/query?query={}", encoded(ENDLESS));
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+    let listed = wait_for(server, |queries| !queries.is_empty());
+    assert_eq!(listed[0]["query"], ENDLESS);
+    assert_eq!(listed[0]["caller"], "local");
+    (stream, listed[0]["id"].as_u64().unwrap())
+}
+
+fn wait_for(
+    server: &Server,
+    wanted: impl Fn(&Vec<serde_json::Value>) -> bool,
+) -> Vec<serde_json::Value> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let reply = server.get("/api/v1/status/active_queries");
+        let json: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        let queries = json["data"].as_array().unwrap().clone();
+        if wanted(&queries) {
+            return queries;
+        }
+        assert!(Instant::now() < deadline, "{json}");
+    }
+}
+
+#[test]
+fn a_running_query_can_be_cancelled() {
+    let server = filled();
+    let (mut stream, id) = begin_endless(&server);
+    let path = format!("/api/v1/admin/queries/{id}/cancel");
+    assert_eq!(server.post(&path, "").status, 204);
+    let reply = Reply::read(&mut stream);
+    let text = "query was canceled in expression evaluation";
+    assert_eq!((reply.status, reply.text()), (499, error("canceled", text).as_str()));
+    assert_eq!(server.post(&path, "").status, 404);
+}
+
+#[test]
+fn a_query_ends_when_its_client_leaves() {
+    let server = filled();
+    let (stream, _) = begin_endless(&server);
+    drop(stream);
+    wait_for(&server, Vec::is_empty);
+}
+
+#[test]
+fn a_query_ends_when_its_time_is_up() {
+    let server = filled();
+    let reply = server.get(&format!("/api/v1/query?query={}&timeout=50ms", encoded(ENDLESS)));
+    let text = "query timed out in expression evaluation";
+    assert_eq!((reply.status, reply.text()), (503, error("timeout", text).as_str()));
+    wait_for(&server, Vec::is_empty);
 }
