@@ -81,8 +81,7 @@ fn what_was_acknowledged_survives_kill_9() {
 /// Each series holds 0, 1, 2 … in order, at least as many as were acknowledged, none twice.
 fn verify(server: &Server, start: i64, acknowledged: &[AtomicU64], attempted: &[AtomicU64]) {
     for (sender, (acknowledged, attempted)) in acknowledged.iter().zip(attempted).enumerate() {
-        let (least, most) =
-            (acknowledged.load(Ordering::SeqCst), attempted.load(Ordering::SeqCst));
+        let (least, most) = (acknowledged.load(Ordering::SeqCst), attempted.load(Ordering::SeqCst));
         if least == 0 {
             continue;
         }
@@ -93,7 +92,11 @@ fn verify(server: &Server, start: i64, acknowledged: &[AtomicU64], attempted: &[
         for one in series {
             let values = one["values"].as_array().unwrap();
             let count = values.len() as u64;
-            assert!(count >= least && count <= most, "{count} of {least}..={most}: {}", one["metric"]);
+            assert!(
+                count >= least && count <= most,
+                "{count} of {least}..={most}: {}",
+                one["metric"]
+            );
             for (n, sample) in values.iter().enumerate() {
                 assert_eq!(sample[1], n.to_string(), "{}", one["metric"]);
                 let expected = start as f64 + n as f64 / 10.0;

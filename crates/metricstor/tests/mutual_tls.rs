@@ -27,7 +27,8 @@ fn without_a_certificate_nothing_is_written_or_read() {
             .output()
             .unwrap();
         let answer = String::from_utf8_lossy(&output.stdout).into_owned();
-        let refused = !output.status.success() || answer.ends_with("401") || answer.ends_with("403");
+        let refused =
+            !output.status.success() || answer.ends_with("401") || answer.ends_with("403");
         assert!(refused, "{path}: {answer}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use metricstor_model::{FloatHistogram, Samples, TimeRange};
+use metricstor_model::{CounterResetHint, FloatHistogram, Samples, TimeRange};
 
 use super::codec::{CodecState, SAMPLE_SIZE_MAX};
 use super::{BORN_HERE, HAS_HISTOGRAMS, HAS_LAST, Head};
@@ -68,23 +68,31 @@ impl Head {
         Verdict::Accepted
     }
 
-    /// Stores a native histogram.
+    /// Stores a native histogram, with the counter reset hint that its place among the others gives:
+    /// a sender's "not reset" may refer to a sample that never came.
     pub fn append_histogram<H: History>(
         &mut self,
         series: u32,
         timestamp: i64,
-        histogram: FloatHistogram,
+        mut histogram: FloatHistogram,
         history: &H,
     ) -> Verdict {
-        let histogram = Arc::new(histogram);
         if let Some(existing) = self.find(series, timestamp, history) {
-            let same = matches!(existing, Existing::Histogram(h) if same_bits(&h, &histogram));
+            let same = matches!(existing, Existing::Histogram(h) if h.same_data(&histogram));
             return if same { Verdict::Duplicate } else { Verdict::Conflict };
         }
         self.series_mut(series).flags |= HAS_HISTOGRAMS;
         let column = self.tier.histograms.entry(series).or_default();
         let at = column.partition_point(|(t, _)| *t < timestamp);
-        column.insert(at, (timestamp, histogram));
+        let previous = at.checked_sub(1).map(|before| &*column[before].1);
+        histogram.counter_reset_hint = histogram.stored_hint(previous);
+        if let Some((_, next)) = column.get_mut(at)
+            && next.counter_reset_hint == CounterResetHint::NotReset
+        {
+            // It continued another predecessor; readers compare for themselves now.
+            Arc::make_mut(next).counter_reset_hint = CounterResetHint::Unknown;
+        }
+        column.insert(at, (timestamp, Arc::new(histogram)));
         self.tier.note(timestamp);
         Verdict::Accepted
     }
@@ -122,10 +130,4 @@ impl Head {
             (None, None) => None,
         }
     }
-}
-
-/// Equality that treats NaN sums as the retry they are.
-fn same_bits(a: &FloatHistogram, b: &FloatHistogram) -> bool {
-    let bare = |h: &FloatHistogram| FloatHistogram { sum: 0.0, ..h.clone() };
-    a.sum.to_bits() == b.sum.to_bits() && bare(a) == bare(b)
 }
