@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{Catalog, CatalogError, schema, sqlite_error};
+use super::{Catalog, CatalogError, schema, sqlite_error, write};
 
 /// Page cache in KiB; negative as SQLite wants it. Flushes touch pages in order: little is needed.
 const CACHE_KIB: i32 = -2048;
@@ -40,7 +40,7 @@ impl Catalog {
         let application: i32 = catalog.pragma("application_id")?;
         match (version, application) {
             (0, 0) => catalog.create(shard).map_err(|e| catalog.error(e))?,
-            (schema::VERSION, schema::APPLICATION_ID) => {}
+            (schema::VERSION, schema::APPLICATION_ID) => catalog.check_schema()?,
             (found, schema::APPLICATION_ID) => {
                 let (path, expected) = (catalog.path, schema::VERSION);
                 return Err(CatalogError::Version { path, found, expected });
@@ -74,10 +74,27 @@ impl Catalog {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(schema::CREATE)?;
-        transaction.execute("INSERT INTO position VALUES ('shard', ?1)", [shard])?;
+        write::set_position(&transaction, "shard", i64::from(shard))?;
+        for name in ["series", "files", "next", "flushed"] {
+            write::set_position(&transaction, name, 0)?;
+        }
         transaction.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", schema::VERSION)?;
         transaction.commit()
+    }
+
+    /// A bit flipped in the description of a table must not change its meaning.
+    fn check_schema(&self) -> Result<(), CatalogError> {
+        let read = |c: &Connection| -> rusqlite::Result<String> {
+            c.query_row(schema::SELECT_SCHEMA, [], |row| row.get(0))
+        };
+        let created = Connection::open_in_memory().and_then(|fresh| {
+            fresh.execute_batch(schema::CREATE)?;
+            read(&fresh)
+        });
+        let expected = created.map_err(|e| self.error(e))?;
+        let found = read(&self.connection).map_err(|e| self.error(e))?;
+        if found == expected { Ok(()) } else { Err(self.damaged("its tables are not as created")) }
     }
 
     fn pragma<T: rusqlite::types::FromSql>(&self, name: &str) -> Result<T, CatalogError> {

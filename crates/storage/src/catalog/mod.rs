@@ -3,6 +3,7 @@
 //!
 //! One transaction publishes a flush or a merge: new series, files added and removed, log position.
 
+mod block;
 mod connection;
 mod query;
 mod schema;
@@ -12,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-pub(crate) use write::{NewSeries, Publication};
+pub(crate) use block::{Block, BlockBuilder};
+pub(crate) use write::Publication;
 
 /// See the module; one connection, owned by whoever maintains the shard.
 pub(crate) struct Catalog {

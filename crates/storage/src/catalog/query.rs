@@ -1,83 +1,103 @@
 //! Reading the catalog at a start.
 
-use rusqlite::OptionalExtension;
+use rusqlite::types::FromSql;
+use rusqlite::{OptionalExtension, Row};
 
-use super::{Catalog, CatalogError};
+use super::block::Decoded;
+use super::{Catalog, CatalogError, schema};
 use crate::index::Index;
 
 impl Catalog {
     /// Fills an empty index with all published series.
-    pub fn load_series(&self, index: &mut Index, tenant: &str) -> Result<(), CatalogError> {
-        self.load_pairs(index)?;
-        let mut statement = self.prepare("SELECT series, pairs FROM series ORDER BY series")?;
-        let mut rows = statement.query([]).map_err(|e| self.error(e))?;
-        let mut pairs = Vec::new();
-        while let Some(row) = rows.next().map_err(|e| self.error(e))? {
-            let series: u32 = row.get(0).map_err(|e| self.error(e))?;
-            let blob = row.get_ref(1).map_err(|e| self.error(e))?;
-            let blob = blob.as_blob().map_err(|_| self.damaged("series without pairs"))?;
-            decode_pairs(blob, &mut pairs)
-                .filter(|()| index.load_series(series, tenant, &pairs))
-                .ok_or_else(|| self.damaged(format!("series {series} has unknown pairs")))?;
-        }
-        Ok(())
-    }
-
-    fn load_pairs(&self, index: &mut Index) -> Result<(), CatalogError> {
-        let mut statement = self.prepare("SELECT pair, name, value FROM pair ORDER BY pair")?;
+    pub fn load_series(&self, index: &mut Index) -> Result<(), CatalogError> {
+        let mut statement = self.prepare("SELECT block, first, bytes FROM series_block")?;
         let mut rows = statement.query([]).map_err(|e| self.error(e))?;
         while let Some(row) = rows.next().map_err(|e| self.error(e))? {
-            let text = |i| {
-                let text = row.get_ref(i).map_err(|e| self.error(e))?;
-                text.as_str().map_err(|_| self.damaged("a label pair is not text"))
-            };
-            let pair: u32 = row.get(0).map_err(|e| self.error(e))?;
-            if index.load_pair(text(1)?, text(2)?) != pair {
-                return Err(self.damaged(format!("label pair {pair} is out of order")));
-            }
+            let bytes = row.get_ref(2).map_err(|e| self.error(e))?;
+            let bytes = bytes.as_blob().map_err(|_| self.damaged("a series block is no blob"))?;
+            load_block(index, self.get(row, 1)?, bytes).map_err(|flaw| {
+                self.damaged(format!("series block {}: {flaw}", row.get(0).unwrap_or(0)))
+            })?;
         }
-        Ok(())
+        index.shrink();
+        index.skip_to(self.count("next")? as u32);
+        self.expect_count("series", index.len() as i64)
     }
 
     /// The names of the published chunk files.
     pub fn files(&self) -> Result<Vec<String>, CatalogError> {
-        let mut statement = self.prepare("SELECT name FROM chunk_file")?;
-        let names = statement.query_map([], |row| row.get(0)).map_err(|e| self.error(e))?;
-        names.collect::<Result<_, _>>().map_err(|e| self.error(e))
+        let sql = "SELECT name, level, size, start, \"end\", series, samples, crc FROM chunk_file";
+        let mut statement = self.prepare(sql)?;
+        let mut rows = statement.query([]).map_err(|e| self.error(e))?;
+        let mut names = Vec::new();
+        while let Some(row) = rows.next().map_err(|e| self.error(e))? {
+            let name: String = self.get(row, 0)?;
+            let mut numbers = [0i64; 6];
+            for (i, number) in numbers.iter_mut().enumerate() {
+                *number = self.get(row, i + 1)?;
+            }
+            if self.get::<i64>(row, 7)? != i64::from(schema::row_crc(&name, &numbers)) {
+                return Err(self.damaged(format!("the row of chunk file {name} is not as written")));
+            }
+            names.push(name);
+        }
+        self.expect_count("files", names.len() as i64)?;
+        Ok(names)
     }
 
     /// The last log index whose samples are in published files.
     pub fn flushed(&self) -> Result<u64, CatalogError> {
-        let flushed = self.position("flushed")?.unwrap_or(0);
-        u64::try_from(flushed).map_err(|_| self.damaged("negative log position"))
+        Ok(self.count("flushed")? as u64)
+    }
+
+    /// A position that is always there and never negative.
+    fn count(&self, name: &str) -> Result<i64, CatalogError> {
+        let value = self.position(name)?.filter(|value| *value >= 0);
+        value.ok_or_else(|| self.damaged(format!("position {name} is missing")))
     }
 
     pub(super) fn position(&self, name: &str) -> Result<Option<i64>, CatalogError> {
-        let mut statement = self.prepare("SELECT value FROM position WHERE name = ?1")?;
-        statement.query_row([name], |row| row.get(0)).optional().map_err(|e| self.error(e))
+        let mut statement = self.prepare("SELECT value, crc FROM position WHERE name = ?1")?;
+        let row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+        let row = statement.query_row([name], row).optional();
+        match row.map_err(|e| self.error(e))? {
+            Some((value, crc)) if crc == i64::from(schema::row_crc(name, &[value])) => {
+                Ok(Some(value))
+            }
+            Some(_) => Err(self.damaged(format!("position {name} is not as written"))),
+            None => Ok(None),
+        }
     }
 
-    fn prepare(&self, sql: &str) -> Result<rusqlite::CachedStatement<'_>, CatalogError> {
+    /// Rows that went missing are damage, too.
+    fn expect_count(&self, name: &str, found: i64) -> Result<(), CatalogError> {
+        let expected = self.count(name)?;
+        if found == expected {
+            return Ok(());
+        }
+        Err(self.damaged(format!("it has {found} {name} of {expected}")))
+    }
+
+    fn get<T: FromSql>(&self, row: &Row<'_>, column: usize) -> Result<T, CatalogError> {
+        row.get(column).map_err(|e| self.error(e))
+    }
+
+    pub(super) fn prepare(&self, sql: &str) -> Result<rusqlite::CachedStatement<'_>, CatalogError> {
         self.connection.prepare_cached(sql).map_err(|e| self.error(e))
     }
 }
 
-/// Varints; `None` when the blob ends inside one.
-fn decode_pairs(mut blob: &[u8], pairs: &mut Vec<u32>) -> Option<()> {
-    pairs.clear();
-    while !blob.is_empty() {
-        let mut pair = 0u32;
-        let mut shift = 0;
-        loop {
-            let (byte, rest) = blob.split_first()?;
-            blob = rest;
-            pair |= u32::from(byte & 0x7f).checked_shl(shift)?;
-            shift += 7;
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        pairs.push(pair);
+fn load_block(index: &mut Index, first: u32, bytes: &[u8]) -> Result<(), &'static str> {
+    let block = Decoded::of(first, bytes)?;
+    let mut numbers = Vec::new();
+    for pair in block.pairs() {
+        let (name, value) = pair.ok_or("a label pair is not text")?;
+        numbers.push(index.intern(name, value));
     }
-    Some(())
+    let mut pairs = Vec::new();
+    block.for_each(|series, id, positions| {
+        pairs.clear();
+        pairs.extend(positions.iter().map(|position| numbers[*position as usize]));
+        index.insert_numbered(series, id, &pairs);
+    })
 }

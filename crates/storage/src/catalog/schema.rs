@@ -1,4 +1,4 @@
-//! The tables; `formats/index.md` explains each column.
+//! The tables, and the checks of their rows; `formats/index.md` explains each column.
 
 /// In `PRAGMA user_version`; raised with every change, with a migration beside it.
 pub(super) const VERSION: u32 = 1;
@@ -9,18 +9,16 @@ pub(super) const APPLICATION_ID: i32 = 0x6d63_6174;
 pub(super) const CREATE: &str = "
 CREATE TABLE position (
     name TEXT PRIMARY KEY,
-    value INTEGER NOT NULL
+    value INTEGER NOT NULL,
+    crc INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE pair (
-    pair INTEGER PRIMARY KEY,
-    name TEXT NOT NULL,
-    value TEXT NOT NULL
-) STRICT;
-
-CREATE TABLE series (
-    series INTEGER PRIMARY KEY,
-    pairs BLOB NOT NULL
+CREATE TABLE series_block (
+    block INTEGER PRIMARY KEY,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    bytes BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE chunk_file (
@@ -30,6 +28,16 @@ CREATE TABLE chunk_file (
     start INTEGER NOT NULL,
     \"end\" INTEGER NOT NULL,
     series INTEGER NOT NULL,
-    samples INTEGER NOT NULL
+    samples INTEGER NOT NULL,
+    crc INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
+
+/// The text of all tables, to be compared with what a database has.
+pub(super) const SELECT_SCHEMA: &str = "SELECT coalesce(group_concat(sql, ';' ORDER BY name), '') FROM sqlite_schema WHERE sql NOT NULL";
+
+/// The check of a row: SQLite does not notice a flipped bit, and a wrong manifest loses files.
+pub(super) fn row_crc(text: &str, numbers: &[i64]) -> u32 {
+    let start = crc32c::crc32c(text.as_bytes());
+    numbers.iter().fold(start, |crc, number| crc32c::crc32c_append(crc, &number.to_le_bytes()))
+}

@@ -1,24 +1,18 @@
 //! What was published is found again; what was not, is not.
 
 use metricstor_model::{Labels, SeriesId, TimeRange};
+use roaring::RoaringBitmap;
 
 use super::*;
 use crate::chunk_file::{FileMeta, FileSummary};
 use crate::index::Index;
 
-struct FromIndex<'a>(&'a Index, std::ops::Range<u32>);
-
-impl NewSeries for FromIndex<'_> {
-    fn pair(&mut self, pair: u32) -> Option<(String, String)> {
-        let (name, value) = (pair < self.0.pair_count()).then(|| self.0.pair(pair))?;
-        Some((name.to_owned(), value.to_owned()))
+fn block(index: &Index, series: impl IntoIterator<Item = u32>) -> Block {
+    let mut builder = BlockBuilder::new();
+    for series in series {
+        builder.add(series, index.id(series).unwrap(), index.pairs(series));
     }
-
-    fn next(&mut self, pairs: &mut Vec<u32>) -> Option<u32> {
-        let series = self.1.next()?;
-        *pairs = self.0.pairs_of(series).to_vec();
-        Some(series)
-    }
+    builder.finish().unwrap()
 }
 
 fn file(name: &str) -> FileSummary {
@@ -51,19 +45,20 @@ fn series_files_and_position_come_back_after_a_reopen() {
     let index = index_of(300);
     let mut catalog = Catalog::open(&path, 3).unwrap();
     for range in [0..100, 100..300] {
-        let mut new_series = FromIndex(&index, range);
+        let mut new_series = std::iter::once(block(&index, range));
         let publication = Publication {
             new_series: Some(&mut new_series),
             added: &[file("a"), file("b")],
             removed: &["a".into()],
             flushed: Some(17),
+            ..Publication::default()
         };
         catalog.publish(publication).unwrap();
     }
     drop(catalog);
     let catalog = Catalog::open(&path, 3).unwrap();
     let mut loaded = Index::new();
-    catalog.load_series(&mut loaded, "").unwrap();
+    catalog.load_series(&mut loaded).unwrap();
     assert_eq!(loaded.len(), 300);
     for series in 0..300 {
         assert_eq!(loaded.labels(series), index.labels(series));
@@ -74,6 +69,146 @@ fn series_files_and_position_come_back_after_a_reopen() {
     let mut names = catalog.files().unwrap();
     names.sort();
     assert_eq!(names, ["a", "b"]);
+}
+
+/// All that a start reads.
+fn content(path: &Path) -> Result<(Vec<(u32, Labels)>, u32, Vec<String>, u64), CatalogError> {
+    let catalog = Catalog::open(path, 0)?;
+    let mut index = Index::new();
+    catalog.load_series(&mut index)?;
+    let series = index.select(&[]);
+    let series = series.into_iter().map(|series| (series, index.labels(series))).collect();
+    Ok((series, index.next(), catalog.files()?, catalog.flushed()?))
+}
+
+fn filled(path: &Path, series: u32) -> Index {
+    let index = index_of(series);
+    let mut catalog = Catalog::open(path, 0).unwrap();
+    let publication = Publication {
+        new_series: Some(&mut std::iter::once(block(&index, 0..series))),
+        added: &[file("a"), file("b")],
+        flushed: Some(9),
+        ..Publication::default()
+    };
+    catalog.publish(publication).unwrap();
+    index
+}
+
+#[test]
+fn removed_series_are_gone_and_their_references_stay_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    let mut index = filled(&path, 9000);
+    let removed: RoaringBitmap = (0..3000).chain(4000..9000).collect();
+    for range in [0..5000, 5000..9000] {
+        let mut part = removed.clone();
+        part.remove_range(..range.start);
+        part.remove_range(range.end..);
+        let publication = Publication { removed_series: Some(&part), ..Publication::default() };
+        Catalog::open(&path, 0).unwrap().publish(publication).unwrap();
+    }
+    index.remove(&removed);
+    let (series, next, ..) = content(&path).unwrap();
+    assert_eq!(series.iter().map(|(one, _)| *one).collect::<Vec<_>>(), index.select(&[]));
+    assert!(series.iter().all(|(one, labels)| index.labels(*one) == *labels));
+    assert_eq!((series.len(), next), (1000, 9000));
+}
+
+#[test]
+fn small_publications_share_a_block() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    let index = index_of(5000);
+    let mut catalog = Catalog::open(&path, 0).unwrap();
+    for start in (0..5000).step_by(50) {
+        let mut blocks = std::iter::once(block(&index, (start..start + 50).rev()));
+        let publication = Publication { new_series: Some(&mut blocks), ..Publication::default() };
+        catalog.publish(publication).unwrap();
+    }
+    let sql = "SELECT count(*) FROM series_block";
+    let blocks: u32 = catalog.connection.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(blocks, 2);
+    drop(catalog);
+    let (series, ..) = content(&path).unwrap();
+    assert!(series.iter().all(|(one, labels)| index.labels(*one) == *labels));
+    assert_eq!(series.len(), 5000);
+}
+
+/// As a crash in the middle: the series are written, the files are not, the commit never comes.
+#[test]
+fn half_a_publication_leaves_nothing() {
+    struct Crash<'a>(&'a Path, &'a Path);
+    impl Iterator for Crash<'_> {
+        type Item = Block;
+        fn next(&mut self) -> Option<Block> {
+            let copy = |from: &Path, to: &Path| std::fs::copy(from, to).map(drop);
+            copy(self.0, self.1).unwrap();
+            let wal = |path: &Path| path.with_extension("db-wal");
+            copy(&wal(self.0), &wal(self.1)).unwrap();
+            None
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (path, crashed) = (dir.path().join("index.db"), dir.path().join("crashed.db"));
+    let index = filled(&path, 10);
+    let before = content(&path).unwrap();
+    let more = index_of(9000);
+    let blocks = [block(&more, 10..4000), block(&more, 4000..9000)];
+    let mut catalog = Catalog::open(&path, 0).unwrap();
+    // Pages must reach the files before the commit.
+    catalog.connection.pragma_update(None, "cache_size", 2).unwrap();
+    let mut new_series = blocks.into_iter().chain(Crash(&path, &crashed));
+    let publication = Publication {
+        new_series: Some(&mut new_series),
+        removed: &["a".into()],
+        flushed: Some(10),
+        ..Publication::default()
+    };
+    catalog.publish(publication).unwrap();
+    drop(catalog);
+    assert!(crashed.with_extension("db-wal").metadata().unwrap().len() > 100_000);
+    assert_eq!(content(&crashed).unwrap(), before);
+    assert_eq!(before.0.len(), index.len());
+    let (series, next, files, flushed) = content(&path).unwrap();
+    assert_eq!((series.len(), next, files, flushed), (9000, 9000, vec!["b".into()], 10));
+}
+
+#[test]
+fn a_flipped_bit_is_found_or_does_not_matter() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, broken) = (dir.path().join("index.db"), dir.path().join("broken.db"));
+    filled(&path, 200);
+    let expected = content(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let (mut found, mut harmless) = (0, 0);
+    for at in (0..bytes.len()).step_by(23) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(&broken, &flipped).unwrap();
+        match content(&broken) {
+            Ok(content) => {
+                assert_eq!(content, expected, "byte {at}");
+                harmless += 1;
+            }
+            Err(error) => {
+                assert!(error.to_string().contains("broken.db"), "{error}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 100 && harmless > 100, "{found} found, {harmless} harmless");
+}
+
+#[test]
+fn a_lost_page_is_damage_after_an_unclean_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    filled(&path, 2000);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.truncate(bytes.len() - 8192);
+    std::fs::write(&path, &bytes).unwrap();
+    let error = content(&path).unwrap_err();
+    assert!(matches!(error, CatalogError::Damaged { .. }), "{error}");
 }
 
 #[test]

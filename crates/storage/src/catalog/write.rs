@@ -1,14 +1,19 @@
-//! Publishing: everything a flush or a merge changes, in one transaction.
+//! Publishing: everything a flush, a merge or an expiry changes, in one transaction.
 
-use rusqlite::{Transaction, TransactionBehavior, params};
+use roaring::RoaringBitmap;
+use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{Catalog, CatalogError};
+use super::block::{Block, BlockBuilder, Decoded, Flaw, SERIES_MAX};
+use super::{Catalog, CatalogError, schema};
 use crate::chunk_file::FileSummary;
 
 /// One change of the catalog.
 #[derive(Default)]
 pub(crate) struct Publication<'a> {
-    pub new_series: Option<&'a mut dyn NewSeries>,
+    /// Series not published before; made while SQLite waits, so that the index is never locked long.
+    pub new_series: Option<&'a mut dyn Iterator<Item = Block>>,
+    /// Series that have no samples any more. Their references are never used again.
+    pub removed_series: Option<&'a RoaringBitmap>,
     pub added: &'a [FileSummary],
     /// Names of files that are not part of the shard any more.
     pub removed: &'a [String],
@@ -16,82 +21,170 @@ pub(crate) struct Publication<'a> {
     pub flushed: Option<u64>,
 }
 
-/// Where a publication takes series from, piece by piece, so that the index is never locked long.
-pub(crate) trait NewSeries {
-    /// The pair with this number; `None` when there are no more.
-    fn pair(&mut self, pair: u32) -> Option<(String, String)>;
-    /// The next series and its pairs, all of which `pair` has given or will give.
-    fn next(&mut self, pairs: &mut Vec<u32>) -> Option<u32>;
+/// Why a transaction was rolled back.
+enum Failed {
+    Sqlite(rusqlite::Error),
+    Block(i64, Flaw),
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
 }
 
 impl Catalog {
     /// Applies a change whole or not at all; durable when this returns.
     pub fn publish(&mut self, publication: Publication<'_>) -> Result<(), CatalogError> {
         let behavior = TransactionBehavior::Immediate;
-        let published = self
-            .connection
-            .transaction_with_behavior(behavior)
-            .and_then(|transaction| write(transaction, publication));
-        published.map_err(|e| self.error(e))
+        let transaction = self.connection.transaction_with_behavior(behavior);
+        let published = transaction.map_err(Failed::from).and_then(|transaction| {
+            let writer = Writer(&transaction);
+            writer.write(publication)?;
+            Ok(transaction.commit()?)
+        });
+        published.map_err(|failed| match failed {
+            Failed::Sqlite(error) => self.error(error),
+            Failed::Block(block, flaw) => self.damaged(format!("series block {block}: {flaw}")),
+        })
     }
 }
 
-fn write(transaction: Transaction<'_>, publication: Publication<'_>) -> rusqlite::Result<()> {
-    {
-        if let Some(new_series) = publication.new_series {
-            write_series(&transaction, new_series)?;
+struct Writer<'t>(&'t Transaction<'t>);
+
+impl Writer<'_> {
+    fn write(&self, publication: Publication<'_>) -> Result<(), Failed> {
+        if let Some(removed) = publication.removed_series {
+            self.remove_series(removed)?;
         }
-        let mut remove = transaction.prepare_cached("DELETE FROM chunk_file WHERE name = ?1")?;
-        for name in publication.removed {
+        if let Some(blocks) = publication.new_series {
+            self.add_series(blocks)?;
+        }
+        self.note_count("series", "SELECT coalesce(sum(count), 0) FROM series_block")?;
+        self.change_files(publication.removed, publication.added)?;
+        if let Some(flushed) = publication.flushed {
+            self.set("flushed", flushed as i64)?;
+        }
+        Ok(())
+    }
+
+    /// Appends blocks; the last one there is filled up first.
+    fn add_series(&self, blocks: &mut dyn Iterator<Item = Block>) -> Result<(), Failed> {
+        for block in blocks {
+            self.set_if_higher("next", i64::from(block.last) + 1)?;
+            match self.last_block()? {
+                Some((number, last)) if (last.count + block.count) as usize <= SERIES_MAX => {
+                    let merged =
+                        merge(&last, &block).map_err(|flaw| Failed::Block(number, flaw))?;
+                    self.put_block(Some(number), &merged)?;
+                }
+                _ => self.put_block(None, &block)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn last_block(&self) -> rusqlite::Result<Option<(i64, Block)>> {
+        let sql = "SELECT block, first, last, count, bytes FROM series_block \
+                   ORDER BY block DESC LIMIT 1";
+        self.0.prepare_cached(sql)?.query_row([], as_block).optional()
+    }
+
+    fn put_block(&self, number: Option<i64>, block: &Block) -> rusqlite::Result<()> {
+        let sql = "INSERT OR REPLACE INTO series_block VALUES (?1, ?2, ?3, ?4, ?5)";
+        let Block { first, last, count, bytes } = block;
+        self.0.prepare_cached(sql)?.execute(params![number, first, last, count, bytes])?;
+        Ok(())
+    }
+
+    fn remove_series(&self, removed: &RoaringBitmap) -> Result<(), Failed> {
+        let (Some(low), Some(high)) = (removed.min(), removed.max()) else { return Ok(()) };
+        let sql = "SELECT block FROM series_block WHERE first <= ?2 AND last >= ?1";
+        let mut statement = self.0.prepare_cached(sql)?;
+        let touched = statement.query_map([low, high], |row| row.get(0))?;
+        let touched: Vec<i64> = touched.collect::<Result<_, _>>()?;
+        let sql = "SELECT block, first, last, count, bytes FROM series_block WHERE block = ?1";
+        let mut statement = self.0.prepare_cached(sql)?;
+        for number in touched {
+            let (_, block) = statement.query_row([number], as_block)?;
+            if removed.range_cardinality(block.first..=block.last) == 0 {
+                continue;
+            }
+            let mut builder = BlockBuilder::new();
+            Decoded::of(block.first, &block.bytes)
+                .and_then(|series| series.copy_to(&mut builder, |one| !removed.contains(one)))
+                .map_err(|flaw| Failed::Block(number, flaw))?;
+            match builder.finish() {
+                Some(block) => self.put_block(Some(number), &block)?,
+                None => {
+                    let sql = "DELETE FROM series_block WHERE block = ?1";
+                    self.0.prepare_cached(sql)?.execute([number])?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn change_files(&self, removed: &[String], added: &[FileSummary]) -> rusqlite::Result<()> {
+        let mut remove = self.0.prepare_cached("DELETE FROM chunk_file WHERE name = ?1")?;
+        for name in removed {
             remove.execute([name])?;
         }
-        let sql = "INSERT OR REPLACE INTO chunk_file VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let mut insert = transaction.prepare_cached(sql)?;
-        for file in publication.added {
-            insert.execute(params![
-                file.name,
-                file.meta.level,
+        let sql = "INSERT OR REPLACE INTO chunk_file VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let mut insert = self.0.prepare_cached(sql)?;
+        for file in added {
+            let row @ [level, size, start, end, series, samples] = [
+                i64::from(file.meta.level),
                 file.size as i64,
                 file.range.start,
                 file.range.end,
                 file.series as i64,
                 file.samples as i64,
-            ])?;
+            ];
+            let crc = schema::row_crc(&file.name, &row);
+            insert.execute(params![file.name, level, size, start, end, series, samples, crc])?;
         }
-        if let Some(flushed) = publication.flushed {
-            let sql = "INSERT OR REPLACE INTO position VALUES ('flushed', ?1)";
-            transaction.prepare_cached(sql)?.execute([flushed as i64])?;
-        }
+        self.note_count("files", "SELECT count(*) FROM chunk_file")
     }
-    transaction.commit()
+
+    fn note_count(&self, name: &str, sql: &str) -> rusqlite::Result<()> {
+        let count = self.0.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        self.set(name, count)
+    }
+
+    fn set(&self, name: &str, value: i64) -> rusqlite::Result<()> {
+        set_position(self.0, name, value)
+    }
+
+    fn set_if_higher(&self, name: &str, value: i64) -> rusqlite::Result<()> {
+        let sql = "SELECT value FROM position WHERE name = ?1";
+        let found: Option<i64> =
+            self.0.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()?;
+        if found.is_some_and(|found| found >= value) { Ok(()) } else { self.set(name, value) }
+    }
 }
 
-fn write_series(
+pub(super) fn set_position(
     transaction: &Transaction<'_>,
-    new_series: &mut dyn NewSeries,
+    name: &str,
+    value: i64,
 ) -> rusqlite::Result<()> {
-    // Series first: while they are read, new ones may still add pairs, and those follow then.
-    let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO series VALUES (?1, ?2)")?;
-    let (mut pairs, mut blob) = (Vec::new(), Vec::new());
-    while let Some(series) = new_series.next(&mut pairs) {
-        blob.clear();
-        pairs.iter().for_each(|pair| put_varint(&mut blob, *pair));
-        insert.execute(params![series, blob])?;
-    }
-    let sql = "SELECT coalesce(max(pair) + 1, 0) FROM pair";
-    let mut next: u32 = transaction.query_row(sql, [], |row| row.get(0))?;
-    let mut insert = transaction.prepare_cached("INSERT INTO pair VALUES (?1, ?2, ?3)")?;
-    while let Some((name, value)) = new_series.pair(next) {
-        insert.execute(params![next, name, value])?;
-        next += 1;
-    }
+    let sql = "INSERT OR REPLACE INTO position VALUES (?1, ?2, ?3)";
+    let crc = schema::row_crc(name, &[value]);
+    transaction.prepare_cached(sql)?.execute(params![name, value, crc])?;
     Ok(())
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: u32) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
+fn as_block(row: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, Block)> {
+    let block =
+        Block { first: row.get(1)?, last: row.get(2)?, count: row.get(3)?, bytes: row.get(4)? };
+    Ok((row.get(0)?, block))
+}
+
+fn merge(last: &Block, new: &Block) -> Result<Block, Flaw> {
+    let mut builder = BlockBuilder::new();
+    for block in [last, new] {
+        Decoded::of(block.first, &block.bytes)?.copy_to(&mut builder, |_| true)?;
     }
-    out.push(value as u8);
+    builder.finish().ok_or("has no series")
 }

@@ -21,18 +21,20 @@ pub struct Cardinality {
 impl Index {
     /// Adds this shard's counts.
     pub(crate) fn count_into(&self, sum: &mut Cardinality) {
-        for pair in 0..self.pairs.count() {
-            let series = self.postings.get(pair as usize).map_or(0, |postings| postings.len());
-            if series == 0 {
-                continue;
+        for name in self.pairs.names() {
+            let (mut values, mut bytes) = (0, 0);
+            for &pair in &name.pairs {
+                let series = self.pairs.series(pair).len();
+                let value = self.pairs.text(pair).1;
+                if *name.text == *METRIC_NAME {
+                    *sum.series_by_metric.entry(value.to_owned()).or_default() += series;
+                }
+                values += 1;
+                bytes += value.len() as u64;
+                *sum.series_by_pair.entry(format!("{}={value}", name.text)).or_default() += series;
             }
-            let (name, value) = self.pairs.text(pair);
-            if name == METRIC_NAME {
-                *sum.series_by_metric.entry(value.to_owned()).or_default() += series;
-            }
-            *sum.values_by_name.entry(name.to_owned()).or_default() += 1;
-            *sum.bytes_by_name.entry(name.to_owned()).or_default() += value.len() as u64;
-            *sum.series_by_pair.entry(format!("{name}={value}")).or_default() += series;
+            *sum.values_by_name.entry(name.text.to_string()).or_default() += values;
+            *sum.bytes_by_name.entry(name.text.to_string()).or_default() += bytes;
         }
     }
 }

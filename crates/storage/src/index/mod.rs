@@ -4,32 +4,32 @@
 //! used twice. Measured figures stand in `formats/index.md`.
 
 mod cardinality;
+mod labels;
 mod pairs;
 mod postings;
 mod select;
-mod symbols;
+mod series;
+mod table;
+mod texts;
 
-use hashbrown::HashTable;
-use metricstor_model::{Labels, METRIC_NAME, SeriesId};
+use metricstor_model::{Labels, SeriesId};
 use roaring::RoaringBitmap;
 
 pub use cardinality::Cardinality;
 use pairs::Pairs;
-use postings::Postings;
+pub(crate) use series::PairNumbers;
+use series::Series;
+use table::Table;
 
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Index {
     pairs: Pairs,
-    /// By pair: the series that carry it.
-    postings: Vec<Postings>,
-    /// By series: where its pairs begin in `series_pairs`, and how many they are.
-    series: Vec<(u32, u16)>,
-    series_pairs: Vec<u32>,
-    /// By series.
-    ids: Vec<SeriesId>,
-    by_id: HashTable<u32>,
+    series: Series,
+    by_id: Table,
     all: RoaringBitmap,
+    /// The pairs of the series that is being added.
+    numbers: Vec<u32>,
 }
 
 impl Index {
@@ -40,7 +40,7 @@ impl Index {
     /// The reference of a series.
     #[inline]
     pub fn get(&self, id: SeriesId) -> Option<u32> {
-        self.by_id.find(hash(id), |series| self.ids[*series as usize] == id).copied()
+        self.by_id.find(hash(id), |series| self.series.is(series, id))
     }
 
     /// Gives a series that is not there yet the next reference.
@@ -61,118 +61,88 @@ impl Index {
         id: SeriesId,
         pairs: impl Iterator<Item = (&'a str, &'a str)>,
     ) {
+        let mut numbers = std::mem::take(&mut self.numbers);
+        numbers.clear();
+        if !self.all.contains(series) {
+            numbers.extend(pairs.map(|(name, value)| self.pairs.intern(name, value)));
+            self.insert_numbered(series, id, &numbers);
+        }
+        self.numbers = numbers;
+    }
+
+    /// The number of a pair, for `insert_numbered`.
+    pub fn intern(&mut self, name: &str, value: &str) -> u32 {
+        self.pairs.intern(name, value)
+    }
+
+    /// Adds a series by the numbers of its pairs; does nothing if it is there.
+    pub fn insert_numbered(&mut self, series: u32, id: SeriesId, pairs: &[u32]) {
         if self.all.contains(series) {
             return;
         }
-        let start = self.series_pairs.len() as u32;
-        for (name, value) in pairs {
-            let pair = self.pairs.intern(name, value);
-            self.series_pairs.push(pair);
-        }
-        self.finish(series, id, start);
+        pairs.iter().for_each(|pair| self.pairs.carry(*pair, series));
+        self.series.insert(series, id, pairs);
+        self.by_id.insert(hash(id), series);
+        postings::push(&mut self.all, series);
     }
 
-    /// Adds a series by the numbers of its pairs; `false` if one of them is unknown.
-    pub fn load_series(&mut self, series: u32, tenant: &str, pairs: &[u32]) -> bool {
-        if pairs.iter().any(|pair| *pair >= self.pairs.count()) {
-            return false;
+    /// Forgets series; their references are not used again.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the store does not expire series yet"))]
+    pub fn remove(&mut self, series: &RoaringBitmap) {
+        let series = series & &self.all;
+        let mut carried: Vec<u32> = Vec::new();
+        for one in &series {
+            carried.extend(self.series.pairs(one));
+            if carried.len() > 1 << 20 {
+                carried.sort_unstable();
+                carried.dedup();
+            }
+            if let Some(id) = self.series.id(one) {
+                self.by_id.remove(hash(id), one);
+            }
         }
-        let start = self.series_pairs.len() as u32;
-        self.series_pairs.extend_from_slice(pairs);
-        let id = SeriesId::of_pairs(tenant, pairs.iter().map(|pair| self.pairs.text(*pair)));
-        self.finish(series, id, start);
-        true
+        carried.sort_unstable();
+        carried.dedup();
+        self.pairs.remove(&series, &carried);
+        self.series.remove(series.iter());
+        self.all -= &series;
+        self.all.optimize();
     }
 
-    fn finish(&mut self, series: u32, id: SeriesId, start: u32) {
-        let i = series as usize;
-        if i >= self.series.len() {
-            self.series.resize(i + 1, (0, 0));
-            self.ids.resize(i + 1, SeriesId(0));
-        }
-        let count = self.series_pairs.len() - start as usize;
-        self.series[i] = (start, count as u16);
-        self.ids[i] = id;
-        self.postings.resize_with(self.pairs.count() as usize, Postings::default);
-        for pair in &self.series_pairs[start as usize..] {
-            self.postings[*pair as usize].insert(series);
-        }
-        let ids = &self.ids;
-        self.by_id.insert_unique(hash(id), series, |series| hash(ids[*series as usize]));
-        self.all.insert(series);
+    /// Gives back what growing has reserved, and stores runs as runs: after a load.
+    pub fn shrink(&mut self) {
+        self.pairs.shrink();
+        self.all.optimize();
+    }
+
+    /// The id of a series.
+    pub fn id(&self, series: u32) -> Option<SeriesId> {
+        self.series.id(series).filter(|_| self.all.contains(series))
     }
 
     /// The labels of a series; empty for a reference that is not in use.
     pub fn labels(&self, series: u32) -> Labels {
-        Labels::from_canonical(self.pairs_of(series).iter().map(|pair| self.pairs.text(*pair)))
+        Labels::from_canonical(self.pairs(series))
     }
 
-    /// The numbers of a series' pairs, in label order.
-    pub fn pairs_of(&self, series: u32) -> &[u32] {
-        let (start, count) = self.series.get(series as usize).copied().unwrap_or_default();
-        &self.series_pairs[start as usize..start as usize + usize::from(count)]
+    /// The pairs of a series, sorted by name.
+    pub fn pairs(&self, series: u32) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs_of(series).map(|pair| self.pairs.text(pair))
     }
 
-    /// Name and value of a pair.
-    pub fn pair(&self, pair: u32) -> (&str, &str) {
-        self.pairs.text(pair)
-    }
-
-    /// Adds a pair with the next number.
-    pub fn load_pair(&mut self, name: &str, value: &str) -> u32 {
-        self.pairs.intern(name, value)
-    }
-
-    /// Pairs are numbered from 0 to this, without gaps.
-    pub fn pair_count(&self) -> u32 {
-        self.pairs.count()
+    /// The numbers of a series' pairs, in label order; good until a series is removed.
+    pub fn pairs_of(&self, series: u32) -> PairNumbers<'_> {
+        self.series.pairs(series)
     }
 
     /// The number of the series' metric name pair: equal for series of one metric.
     pub fn metric(&self, series: u32) -> u32 {
-        let named = |pair: &&u32| self.pairs.text(**pair).0 == METRIC_NAME;
-        self.pairs_of(series).iter().find(named).copied().unwrap_or(u32::MAX)
+        let pair = self.pairs.metric_name().and_then(|name| self.pair_named(series, name));
+        pair.unwrap_or(u32::MAX)
     }
 
-    /// All label names, or those of the given series.
-    pub fn label_names(&self, of: Option<&[u32]>) -> Vec<String> {
-        match of {
-            None => {
-                let used = |name: &u32| self.pairs.of_name(*name).iter().any(|p| self.is_used(*p));
-                let names = self.pairs.names().filter(used);
-                names.map(|name| self.pairs.symbol(name).to_owned()).collect()
-            }
-            Some(series) => {
-                let mut names: Vec<u32> = Vec::new();
-                for series in series {
-                    names.extend(self.pairs_of(*series).iter().map(|pair| self.pairs.name(*pair)));
-                    if names.len() > 1 << 16 {
-                        names.sort_unstable();
-                        names.dedup();
-                    }
-                }
-                names.sort_unstable();
-                names.dedup();
-                names.into_iter().map(|name| self.pairs.symbol(name).to_owned()).collect()
-            }
-        }
-    }
-
-    /// All values of a label, or those that the given series have; in no particular order.
-    pub fn label_values(&self, name: &str, of: Option<&[u32]>) -> Vec<String> {
-        let Some(name) = self.pairs.find_symbol(name) else { return vec![] };
-        let mut pairs: Vec<u32> = match of {
-            None => self.pairs.of_name(name).iter().copied().filter(|p| self.is_used(*p)).collect(),
-            Some(series) => {
-                let own = |series: &u32| {
-                    self.pairs_of(*series).iter().copied().find(|p| self.pairs.name(*p) == name)
-                };
-                series.iter().filter_map(own).collect()
-            }
-        };
-        pairs.sort_unstable();
-        pairs.dedup();
-        pairs.into_iter().map(|pair| self.pairs.text(pair).1.to_owned()).collect()
+    fn pair_named(&self, series: u32, name: u32) -> Option<u32> {
+        self.pairs_of(series).find(|pair| self.pairs.name_of(*pair) == name)
     }
 
     /// The number of series.
@@ -182,21 +152,20 @@ impl Index {
 
     /// The reference the next series gets.
     pub fn next(&self) -> u32 {
-        self.series.len() as u32
+        self.series.next()
+    }
+
+    /// References below this are never given out.
+    pub fn skip_to(&mut self, next: u32) {
+        self.series.skip_to(next);
     }
 
     /// Bytes of memory held, about.
     pub fn size(&self) -> usize {
-        let per_series = size_of::<(u32, u16)>() + size_of::<SeriesId>() + 5;
-        let postings: usize = self.postings.iter().map(Postings::size).sum();
         self.pairs.size()
-            + postings
-            + self.series.capacity() * per_series
-            + self.series_pairs.capacity() * 4
-    }
-
-    fn is_used(&self, pair: u32) -> bool {
-        self.postings.get(pair as usize).is_some_and(|postings| !postings.is_empty())
+            + self.series.size()
+            + self.by_id.size()
+            + postings::bitmap_size(&self.all)
     }
 }
 

@@ -1,87 +1,144 @@
-//! The series that carry a label pair: a short list while they are few, a bitmap when they are many.
+//! The series that carry a label pair: one, a short list, or a bitmap when they are many.
 
 use roaring::RoaringBitmap;
 
 /// Beyond this many series a bitmap is smaller and faster.
 const FEW_MAX: usize = 32;
 
+#[derive(Default)]
 pub(super) enum Postings {
+    #[default]
+    None,
+    One(u32),
     /// Ascending.
     Few(Vec<u32>),
     Many(Box<RoaringBitmap>),
 }
 
-impl Default for Postings {
-    fn default() -> Self {
-        Self::Few(Vec::new())
-    }
-}
-
 impl Postings {
+    /// Adds a series; mostly it is the highest so far.
     pub fn insert(&mut self, series: u32) {
         match self {
+            Self::None => *self = Self::One(series),
+            Self::One(one) if *one == series => {}
+            Self::One(one) => *self = Self::Few(vec![series.min(*one), series.max(*one)]),
             Self::Few(few) => {
-                match few.last() {
-                    Some(last) if *last >= series => {
-                        if let Err(at) = few.binary_search(&series) {
-                            few.insert(at, series);
-                        }
-                    }
-                    _ => {
-                        if few.is_empty() {
-                            few.reserve_exact(1);
-                        }
-                        few.push(series);
-                    }
+                if let Err(at) = few.binary_search(&series) {
+                    few.insert(at, series);
                 }
                 if few.len() > FEW_MAX {
                     *self = Self::Many(Box::new(few.iter().copied().collect()));
                 }
             }
+            Self::Many(many) => push(many, series),
+        }
+    }
+
+    /// Removes all of these series.
+    pub fn subtract(&mut self, series: &RoaringBitmap) {
+        match self {
+            Self::None => {}
+            Self::One(one) => {
+                if series.contains(*one) {
+                    *self = Self::None;
+                }
+            }
+            Self::Few(few) => {
+                few.retain(|one| !series.contains(*one));
+                few.shrink_to_fit();
+                self.narrow();
+            }
             Self::Many(many) => {
-                many.insert(series);
+                **many -= series;
+                many.optimize();
+                self.narrow();
             }
         }
     }
 
-    pub fn union_into(&self, out: &mut RoaringBitmap) {
-        match self {
-            Self::Few(few) => out.extend(few.iter().copied()),
-            Self::Many(many) => *out |= &**many,
+    fn narrow(&mut self) {
+        if let (few @ 2.., Self::Many(many)) = (self.len(), &*self)
+            && few <= FEW_MAX as u64
+        {
+            *self = Self::Few(many.iter().collect());
+        }
+        match (self.len(), self.first()) {
+            (0, _) | (_, None) => *self = Self::None,
+            (1, Some(one)) => *self = Self::One(one),
+            _ => {}
         }
     }
 
-    pub fn to_bitmap(&self) -> RoaringBitmap {
+    fn first(&self) -> Option<u32> {
         match self {
-            Self::Few(few) => few.iter().copied().collect(),
-            Self::Many(many) => (**many).clone(),
+            Self::None => None,
+            Self::One(one) => Some(*one),
+            Self::Few(few) => few.first().copied(),
+            Self::Many(many) => many.min(),
         }
     }
 
-    /// Keeps of `set` what is here too.
-    pub fn intersect_into(&self, set: &mut RoaringBitmap) {
-        match self {
-            Self::Few(_) => *set &= self.to_bitmap(),
-            Self::Many(many) => *set &= &**many,
+    /// Stores long runs of neighbours as runs.
+    pub fn optimize(&mut self) {
+        if let Self::Many(many) = self {
+            many.optimize();
         }
     }
 
     pub fn len(&self) -> u64 {
         match self {
+            Self::None => 0,
+            Self::One(_) => 1,
             Self::Few(few) => few.len() as u64,
             Self::Many(many) => many.len(),
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub fn is_disjoint(&self, set: &RoaringBitmap) -> bool {
+        match self {
+            Self::Many(many) => many.is_disjoint(set),
+            _ => !self.few().iter().any(|one| set.contains(*one)),
+        }
     }
 
-    pub fn size(&self) -> usize {
-        let heap = match self {
-            Self::Few(few) => few.capacity() * 4,
-            Self::Many(many) => many.serialized_size() + 64,
-        };
-        size_of::<Self>() + heap
+    /// The series while they are no bitmap; empty when they are.
+    pub fn few(&self) -> &[u32] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Few(few) => few,
+            Self::None | Self::Many(_) => &[],
+        }
     }
+
+    pub fn many(&self) -> Option<&RoaringBitmap> {
+        match self {
+            Self::Many(many) => Some(many),
+            _ => None,
+        }
+    }
+
+    /// Bytes of memory held beside the value itself, about.
+    pub fn heap_size(&self) -> usize {
+        match self {
+            Self::None | Self::One(_) => 0,
+            Self::Few(few) => few.capacity() * 4,
+            Self::Many(many) => bitmap_size(many),
+        }
+    }
+}
+
+/// Adds a series that is mostly the highest so far.
+pub(super) fn push(bitmap: &mut RoaringBitmap, series: u32) {
+    if bitmap.try_push(series).is_err() {
+        bitmap.insert(series);
+    }
+}
+
+/// Bytes of memory held, about: lists grow by doubling.
+pub(super) fn bitmap_size(bitmap: &RoaringBitmap) -> usize {
+    let parts = bitmap.statistics();
+    let values = parts.n_bytes_array_containers / 2
+        + parts.n_bytes_bitset_containers.max(8192 * u64::from(parts.n_bitset_containers))
+        + parts.n_bytes_run_containers;
+    size_of::<RoaringBitmap>() + 48 * parts.n_containers as usize + values as usize
 }

@@ -1,85 +1,154 @@
 //! From matchers to series: the narrowest first, regular expressions over the values of one name.
+//!
+//! Every matcher becomes a set of label pairs: those it wants, or, when a series without the label
+//! would satisfy it, those it cannot stand. What is left of the candidates is checked series by series
+//! when that is cheaper than looking at all values or postings.
 
-use metricstor_model::{MatchOp, Matcher};
-use roaring::RoaringBitmap;
+use std::borrow::Cow;
+
+use metricstor_model::{Matcher, Pattern};
+use roaring::{MultiOps, RoaringBitmap};
 
 use super::Index;
+
+/// Checking one series, or one value of a name: nanoseconds, about.
+const CHECK_NS: u64 = 80;
+
+/// A matcher on its way to a set of series.
+struct Term<'a> {
+    matcher: &'a Matcher,
+    /// The label name's number.
+    name: u32,
+    pairs: Pairs,
+    /// Nanoseconds to find the carriers, about.
+    cost: u64,
+}
+
+/// The pairs that decide: carried by the series that are kept, or by those that are dropped.
+enum Pairs {
+    All,
+    These(Vec<u32>),
+    /// Known after a look at every value of the name.
+    Unknown,
+}
 
 impl Index {
     /// The series that satisfy every matcher, ascending.
     pub fn select(&self, matchers: &[Matcher]) -> Vec<u32> {
-        let mut ordered: Vec<&Matcher> = matchers.iter().collect();
-        ordered.sort_by_key(|matcher| self.cost(matcher));
-        let mut candidates: Option<RoaringBitmap> = None;
-        for matcher in ordered {
-            let narrowed = self.narrow(candidates, matcher);
+        self.select_bitmap(matchers).iter().collect()
+    }
+
+    pub(super) fn select_bitmap(&self, matchers: &[Matcher]) -> RoaringBitmap {
+        let mut terms = Vec::with_capacity(matchers.len());
+        for matcher in matchers {
+            match self.term(matcher) {
+                Some(term) => terms.push(term),
+                None if matcher.matches_empty() => {}
+                None => return RoaringBitmap::new(),
+            }
+        }
+        let order = |term: &Term<'_>| {
+            (matches!(term.pairs, Pairs::Unknown), term.matcher.matches_empty(), term.cost)
+        };
+        terms.sort_by_key(order);
+        let mut candidates = None;
+        for term in terms {
+            let narrowed = self.narrow(candidates, term);
             if narrowed.is_empty() {
-                return vec![];
+                return narrowed;
             }
             candidates = Some(narrowed);
         }
-        candidates.map_or_else(|| self.all.iter().collect(), |series| series.iter().collect())
+        candidates.unwrap_or_else(|| self.all.clone())
     }
 
-    /// Equalities by the series they leave, then the others by the values they look at.
-    fn cost(&self, matcher: &Matcher) -> (u8, u64) {
-        let excludes_nothing = matcher.matches("");
-        match matcher.op {
-            MatchOp::Equal if !excludes_nothing => {
-                let pair = self.pairs.find(&matcher.name, &matcher.value);
-                (0, pair.map_or(0, |pair| self.postings[pair as usize].len()))
+    /// What a matcher asks for; `None` if no pair decides, so that only series without one remain.
+    fn term<'a>(&self, matcher: &'a Matcher) -> Option<Term<'a>> {
+        let name = self.pairs.find_name(&matcher.name)?;
+        let values = self.pairs.name(name).pairs.len();
+        // Are the deciding values those that the pattern describes, or all the others?
+        let described = matcher.is_negative() == matcher.matches_empty();
+        let pairs = match matcher.pattern() {
+            Pattern::Any => return None,
+            Pattern::NonEmpty => Pairs::All,
+            Pattern::One("") => Pairs::All,
+            Pattern::One(text) if described => Pairs::These(self.find(&matcher.name, [text])),
+            Pattern::Set(set) if described && set.len() <= values => {
+                Pairs::These(self.find(&matcher.name, set.iter().map(|text| &**text)))
             }
-            _ => (1 + u8::from(excludes_nothing), self.values_of(&matcher.name).len() as u64),
-        }
-    }
-
-    fn narrow(&self, candidates: Option<RoaringBitmap>, matcher: &Matcher) -> RoaringBitmap {
-        let lacks_is_fine = matcher.matches("");
-        if matcher.op == MatchOp::Equal && !lacks_is_fine {
-            return self.narrow_equal(candidates, matcher);
-        }
-        let values = self.values_of(&matcher.name);
-        if let Some(candidates) = &candidates
-            && candidates.len() < values.len() as u64
-        {
-            return candidates.iter().filter(|series| self.satisfies(*series, matcher)).collect();
-        }
-        // What a series lacking the label would satisfy is found by exclusion.
-        let mut found = RoaringBitmap::new();
-        for pair in values {
-            if matcher.matches(self.pairs.text(*pair).1) != lacks_is_fine {
-                self.postings[*pair as usize].union_into(&mut found);
-            }
-        }
-        match (candidates, lacks_is_fine) {
-            (Some(candidates), true) => candidates - found,
-            (Some(candidates), false) => candidates & found,
-            (None, true) => &self.all - found,
-            (None, false) => found,
-        }
-    }
-
-    fn narrow_equal(&self, candidates: Option<RoaringBitmap>, matcher: &Matcher) -> RoaringBitmap {
-        let Some(pair) = self.pairs.find(&matcher.name, &matcher.value) else {
-            return RoaringBitmap::new();
+            Pattern::One(_) | Pattern::Set(_) | Pattern::Prefix(_) => Pairs::Unknown,
         };
-        let postings = &self.postings[pair as usize];
-        match candidates {
-            None => postings.to_bitmap(),
-            Some(mut candidates) => {
-                postings.intersect_into(&mut candidates);
-                candidates
+        let cost = match &pairs {
+            Pairs::All => postings_cost(self.pairs.name(name).series.len()),
+            Pairs::These(pairs) if pairs.is_empty() => return None,
+            Pairs::These(pairs) => {
+                pairs.iter().map(|pair| postings_cost(self.pairs.series(*pair).len())).sum()
             }
+            Pairs::Unknown => values as u64 * CHECK_NS,
+        };
+        Some(Term { matcher, name, pairs, cost })
+    }
+
+    fn find<'t>(&self, name: &str, values: impl IntoIterator<Item = &'t str>) -> Vec<u32> {
+        values.into_iter().filter_map(|value| self.pairs.find(name, value)).collect()
+    }
+
+    fn narrow(&self, candidates: Option<RoaringBitmap>, term: Term<'_>) -> RoaringBitmap {
+        let Term { matcher, name, pairs, cost } = term;
+        if let Some(candidates) = &candidates
+            && candidates.len() * CHECK_NS < cost
+        {
+            let fits = |series: &u32| self.satisfies(*series, matcher, name);
+            return candidates.iter().filter(fits).collect();
+        }
+        let drop = matcher.matches_empty();
+        let carriers = match pairs {
+            Pairs::All => Cow::Borrowed(&self.pairs.name(name).series),
+            Pairs::These(pairs) => self.carriers(&pairs),
+            Pairs::Unknown => self.carriers_where(name, |value| matcher.matches(value) != drop),
+        };
+        match (candidates, drop) {
+            (None, false) => carriers.into_owned(),
+            (None, true) => &self.all - &*carriers,
+            (Some(candidates), false) => candidates & &*carriers,
+            (Some(candidates), true) => candidates - &*carriers,
         }
     }
 
-    fn satisfies(&self, series: u32, matcher: &Matcher) -> bool {
-        let pairs = self.pairs_of(series).iter().map(|pair| self.pairs.text(*pair));
-        let value = pairs.into_iter().find(|(name, _)| *name == matcher.name);
-        matcher.matches(value.map_or("", |(_, value)| value))
+    /// The series that have a value of this name for which `chosen` holds.
+    fn carriers_where(&self, name: u32, chosen: impl Fn(&str) -> bool) -> Cow<'_, RoaringBitmap> {
+        let name = self.pairs.name(name);
+        let chosen = |pair: &u32| chosen(self.pairs.text(*pair).1);
+        let (chosen, others): (Vec<u32>, Vec<u32>) = name.pairs.iter().partition(|p| chosen(p));
+        // A series has one value of a name: the carriers of all others are what is left.
+        if chosen.len() <= others.len() {
+            self.carriers(&chosen)
+        } else {
+            Cow::Owned(&name.series - &*self.carriers(&others))
+        }
     }
 
-    fn values_of(&self, name: &str) -> &[u32] {
-        self.pairs.find_symbol(name).map_or(&[], |name| self.pairs.of_name(name))
+    /// The series that carry one of these pairs.
+    fn carriers(&self, pairs: &[u32]) -> Cow<'_, RoaringBitmap> {
+        let postings = || pairs.iter().map(|pair| self.pairs.series(*pair));
+        let mut few: Vec<u32> = postings().flat_map(|series| series.few()).copied().collect();
+        few.sort_unstable();
+        let few = few.into_iter().collect::<RoaringBitmap>();
+        let many: Vec<&RoaringBitmap> = postings().filter_map(|series| series.many()).collect();
+        match many.as_slice() {
+            [] => Cow::Owned(few),
+            [one] if few.is_empty() => Cow::Borrowed(one),
+            many => Cow::Owned(few | many.iter().copied().union()),
+        }
     }
+
+    fn satisfies(&self, series: u32, matcher: &Matcher, name: u32) -> bool {
+        let pair = self.pair_named(series, name);
+        matcher.matches(pair.map_or("", |pair| self.pairs.text(pair).1))
+    }
+}
+
+/// Nanoseconds to take in postings of this length, about: long ones are bitmaps.
+fn postings_cost(len: u64) -> u64 {
+    50 + len.min(1000 + len / 32)
 }

@@ -1,13 +1,15 @@
 //! The index against a naive filter over the same series.
 
-use metricstor_model::{MatchOp, Matcher};
+use std::collections::BTreeMap;
+
+use metricstor_model::{METRIC_NAME, MatchOp, Matcher};
 use proptest::prelude::*;
 
 use super::*;
 
 fn labels() -> impl Strategy<Value = Labels> {
-    let pair = ("[a-c]", "[x-z]{1,2}");
-    prop::collection::btree_map(pair.0, pair.1, 0..4).prop_map(|mut pairs| {
+    let value = prop_oneof![8 => "[x-z]{1,2}", 1 => "[0-9]{3}"];
+    prop::collection::btree_map("[a-c]", value, 0..4).prop_map(|mut pairs| {
         pairs.insert(METRIC_NAME.into(), "m".into());
         Labels::from_pairs(pairs).unwrap()
     })
@@ -20,33 +22,118 @@ fn matcher() -> impl Strategy<Value = Matcher> {
         Just(MatchOp::Regex),
         Just(MatchOp::NotRegex)
     ];
-    let value =
-        prop_oneof![Just(""), Just("x"), Just("xy"), Just("x.*"), Just(".+"), Just("x|yz|")];
-    (op, "[a-d]", value).prop_map(|(op, name, value)| Matcher::new(op, &name, value).unwrap())
+    let values =
+        ["", "x", "xy", "x.*", ".+", ".*", "x|yz|", "x|y|z|1..", "[xyz]{1,2}", "(?i)X|.y", "a^"];
+    (op, "[a-d]", prop::sample::select(values.to_vec()))
+        .prop_map(|(op, name, value)| Matcher::new(op, &name, value).unwrap())
+}
+
+fn fits(labels: &Labels, matchers: &[Matcher]) -> bool {
+    matchers.iter().all(|m| m.matches(labels.get(&m.name).unwrap_or("")))
+}
+
+/// Everything the index answers, against the same from a plain map.
+fn check(index: &Index, expected: &BTreeMap<u32, Labels>, sets: &[Vec<Matcher>]) {
+    assert_eq!(index.len(), expected.len());
+    for (series, labels) in expected {
+        assert_eq!(index.get(SeriesId::of("", labels)), Some(*series));
+        assert_eq!(&index.labels(*series), labels);
+    }
+    for matchers in sets {
+        let chosen = || expected.iter().filter(|(_, labels)| fits(labels, matchers));
+        let series: Vec<u32> = chosen().map(|(series, _)| *series).collect();
+        assert_eq!(index.select(matchers), series, "{matchers:?}");
+        for of in [None, Some(&series)] {
+            let among = || {
+                expected.iter().filter(|(one, _)| of.is_none_or(|of| of.binary_search(one).is_ok()))
+            };
+            let sorted = |mut texts: Vec<String>| {
+                texts.sort();
+                texts
+            };
+            let unique = |mut texts: Vec<String>| {
+                texts.sort();
+                texts.dedup();
+                texts
+            };
+            let names = among().flat_map(|(_, labels)| labels.iter().map(|(n, _)| n.to_owned()));
+            let of = of.map(Vec::as_slice);
+            assert_eq!(sorted(index.label_names(of)), unique(names.collect()));
+            for name in [METRIC_NAME, "a", "d"] {
+                let values = among().filter_map(|(_, labels)| labels.get(name).map(str::to_owned));
+                assert_eq!(sorted(index.label_values(name, of)), unique(values.collect()));
+            }
+        }
+    }
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Series come, are removed, and come again under new references.
     #[test]
-    fn selection_equals_a_filter(
-        all in prop::collection::vec(labels(), 0..60),
-        matchers in prop::collection::vec(matcher(), 0..4),
+    fn it_answers_as_a_filter_does(
+        rounds in prop::collection::vec((prop::collection::vec(labels(), 0..80), 1u32..5), 1..4),
+        sets in prop::collection::vec(prop::collection::vec(matcher(), 0..4), 1..4),
     ) {
         let mut index = Index::new();
-        let mut expected = Vec::new();
-        for labels in &all {
-            let id = SeriesId::of("", labels);
-            if index.get(id).is_none() {
-                let series = index.create(id, labels.iter());
-                prop_assert_eq!(index.get(id), Some(series));
-                prop_assert_eq!(&index.labels(series), labels);
-                let fits = |m: &Matcher| m.matches(labels.get(&m.name).unwrap_or(""));
-                if matchers.iter().all(fits) {
-                    expected.push(series);
+        let mut expected = BTreeMap::new();
+        for (all, every) in rounds {
+            for labels in all {
+                let id = SeriesId::of("", &labels);
+                if index.get(id).is_none() {
+                    let series = index.create(id, labels.iter());
+                    prop_assert!(expected.insert(series, labels).is_none());
                 }
             }
+            check(&index, &expected, &sets);
+            let removed: RoaringBitmap = expected.keys().copied().filter(|s| s % every == 0).collect();
+            let next = index.next();
+            index.remove(&removed);
+            expected.retain(|series, _| !removed.contains(*series));
+            prop_assert_eq!(index.next(), next);
+            check(&index, &expected, &sets);
         }
-        prop_assert_eq!(index.select(&matchers), expected);
     }
+}
+
+#[test]
+fn many_series_of_few_and_of_many_values() {
+    let mut index = Index::new();
+    let mut expected = BTreeMap::new();
+    for i in 0..3000u32 {
+        let (wide, narrow) = (format!("w{i:04}"), format!("n{}", i % 7));
+        let mut pairs = vec![("wide", wide.as_str()), ("narrow", &narrow), (METRIC_NAME, "m")];
+        pairs.truncate(if i % 100 == 0 { 1 } else { 3 });
+        pairs.push((METRIC_NAME, "m"));
+        pairs.dedup();
+        let labels = Labels::from_pairs(pairs).unwrap();
+        let series = index.create(SeriesId::of("", &labels), labels.iter());
+        expected.insert(series, labels);
+    }
+    index.shrink();
+    let matcher = |op, name, value| Matcher::new(op, name, value).unwrap();
+    let list = (0..500).map(|i| format!("w{:04}", i * 3)).collect::<Vec<_>>().join("|");
+    let mut sets = vec![vec![]];
+    for op in [MatchOp::Equal, MatchOp::NotEqual, MatchOp::Regex, MatchOp::NotRegex] {
+        for (name, value) in [
+            ("wide", "w0001"),
+            ("wide", "w00.*"),
+            ("wide", ".*7"),
+            ("wide", &list),
+            ("wide", ""),
+            ("narrow", "n3"),
+            ("narrow", "n[1-4]"),
+            ("narrow", ".*[1-6]"),
+            ("narrow", "|n1"),
+            ("none", "x"),
+        ] {
+            sets.push(vec![matcher(op, name, value)]);
+            sets.push(vec![matcher(op, name, value), Matcher::equal("narrow", "n2")]);
+            sets.push(vec![matcher(op, name, value), matcher(MatchOp::Regex, "wide", "w12.*[05]")]);
+        }
+    }
+    check(&index, &expected, &sets);
 }
 
 #[test]

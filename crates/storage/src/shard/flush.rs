@@ -11,7 +11,7 @@ use std::sync::Arc;
 use metricstor_model::{Samples, TimeRange};
 
 use super::{Maintenance, Shard};
-use crate::catalog::{NewSeries, Publication};
+use crate::catalog::{Block, BlockBuilder, Publication};
 use crate::chunk_file::{ChunkFile, ChunkFileWriter, FileMeta, FileSummary};
 use crate::error::StorageError;
 use crate::head::Frozen;
@@ -89,23 +89,25 @@ impl Shard {
     }
 }
 
-/// Series for the catalog. The index is locked piece by piece: new ones never wait for SQLite.
+/// Series for the catalog. The index is locked block by block: new ones never wait for SQLite.
 struct Unpublished<'a> {
     shard: &'a Shard,
     series: std::slice::Iter<'a, u32>,
 }
 
-impl NewSeries for Unpublished<'_> {
-    fn pair(&mut self, pair: u32) -> Option<(String, String)> {
-        let index = self.shard.index();
-        let (name, value) = (pair < index.pair_count()).then(|| index.pair(pair))?;
-        Some((name.to_owned(), value.to_owned()))
-    }
+impl Iterator for Unpublished<'_> {
+    type Item = Block;
 
-    fn next(&mut self, pairs: &mut Vec<u32>) -> Option<u32> {
-        let series = *self.series.next()?;
-        pairs.clear();
-        pairs.extend_from_slice(self.shard.index().pairs_of(series));
-        Some(series)
+    fn next(&mut self) -> Option<Block> {
+        let index = self.shard.index();
+        let mut block = BlockBuilder::new();
+        while !block.is_full()
+            && let Some(&series) = self.series.next()
+        {
+            if let Some(id) = index.id(series) {
+                block.add(series, id, index.pairs(series));
+            }
+        }
+        block.finish()
     }
 }

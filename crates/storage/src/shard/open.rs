@@ -39,7 +39,7 @@ impl Shard {
         let mut index = Index::new();
         let catalog = Catalog::open(&dir.join("index.db"), u32::from(number))?;
         let mut head = Head::default();
-        catalog.load_series(&mut index, TENANT)?;
+        catalog.load_series(&mut index)?;
         (0..index.next()).for_each(|series| {
             head.define(series, false);
         });
