@@ -13,7 +13,7 @@ use crate::QueryError;
 use crate::ast::{RangeExtension, Span};
 use crate::eval::annotations::Annotations;
 use crate::eval::frame::{Frame, Head};
-use crate::eval::grid::Grid;
+use crate::eval::grid::{Grid, Shift};
 use crate::eval::instant::{Take, pick};
 use crate::eval::parallel::{Tasks, tasks};
 use crate::eval::query::Query;
@@ -187,6 +187,10 @@ impl Pipeline<'_> {
         self.series().read(i, samples, &mut scratch.samples)?;
         if let Intake::Instant(take) = self.intake {
             let Scratch { samples, results, .. } = scratch;
+            // Prometheus forgets the offset when it looks for the time at a fixed moment, though not
+            // when it selects the samples to look at.
+            let of_time = matches!(take, Take::Time | Take::StartTime) && shift.at.is_some();
+            let shift = if of_time { Shift { offset: 0, ..shift } } else { shift };
             pick(samples, &self.grid, shift, lookback, take, results, &mut run.reads);
             return Ok(());
         }

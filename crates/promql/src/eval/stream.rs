@@ -49,8 +49,8 @@ fn float_function(name: &str) -> Option<fn(f64) -> f64> {
         "exp" => f64::exp,
         "sqrt" => f64::sqrt,
         "ln" => f64::ln,
-        "log2" => f64::log2,
-        "log10" => f64::log10,
+        "log2" => log2,
+        "log10" => log10,
         "sin" => f64::sin,
         "cos" => f64::cos,
         "tan" => f64::tan,
@@ -78,6 +78,26 @@ fn float_function(name: &str) -> Option<fn(f64) -> f64> {
     })
 }
 
+/// By way of `log2`, as Go does: that is not exact, and `floor` could tell the difference.
+fn log10(v: f64) -> f64 {
+    log2(v) * std::f64::consts::LOG10_2
+}
+
+/// Exact for powers of two.
+fn log2(v: f64) -> f64 {
+    if !v.is_normal() || v < 0.0 {
+        return v.log2();
+    }
+    let bits = v.to_bits();
+    let exponent = (bits >> 52) as i32 - 1022;
+    // From 1/2 to 1.
+    let fraction = f64::from_bits(bits & !(0x7ff << 52) | 1022 << 52);
+    if fraction == 0.5 {
+        return f64::from(exponent - 1);
+    }
+    fraction.ln() * std::f64::consts::LOG2_E + f64::from(exponent)
+}
+
 /// The part of a date that a function returns.
 pub(super) fn date_function(name: &str) -> Option<fn(&Date) -> i64> {
     Some(match name {
@@ -102,6 +122,17 @@ fn histogram_function(name: &str) -> Option<fn(&FloatHistogram) -> f64> {
         "histogram_stddev" => |h| h.variance().sqrt(),
         _ => return None,
     })
+}
+
+/// Have all series of a pipeline one name?
+fn has_fixed_name(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Selector(selector) => selector.name().is_some(),
+        Kind::Call(call) if range_argument(call).is_some() => {
+            range_argument(call).is_some_and(|(_, range)| range.selector.name().is_some())
+        }
+        _ => stage_input(node).is_some_and(has_fixed_name),
+    }
 }
 
 /// The range selector of a range function, and its place among the arguments.
@@ -137,8 +168,18 @@ impl<'a> Evaluator<'a> {
             Kind::Selector(_) => true,
             Kind::Call(call) if time_of_selector(call).is_some() => true,
             Kind::Call(call) if range_argument(call).is_some() => true,
-            _ => stage_input(node).is_some_and(|input| self.is_stream(input, grid)),
+            _ => stage_input(node).is_some_and(|input| self.is_independent(input, grid)),
         }
+    }
+
+    /// Can what comes after it be computed series by series as well? Not if series may have to be
+    /// refused or united because they became equal when they lost their names: for that, all have to
+    /// be seen.
+    pub(super) fn is_independent(&self, node: &Node, grid: Grid) -> bool {
+        self.is_stream(node, grid)
+            && (self.query.options.delayed_name_removal
+                || matches!(node.kind, Kind::Selector(_))
+                || has_fixed_name(node))
     }
 
     /// The pipeline of such a vector.

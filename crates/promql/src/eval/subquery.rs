@@ -1,7 +1,7 @@
 //! Subqueries: an expression evaluated on a grid of its own, its results taken for samples.
 
 use crate::QueryError;
-use crate::ast::RangeExtension;
+use crate::ast::{RangeExtension, Span};
 use crate::eval::Evaluator;
 use crate::eval::annotations::Annotations;
 use crate::eval::frame::{Frame, Head};
@@ -72,6 +72,8 @@ impl<'a> Evaluator<'a> {
         let extent = Extent { shift, range: subquery.range, before: 0, after: 0 };
         let mut output = self.empty(grid);
         let by_step = self.reads.total_by_step.len();
+        // Prometheus has lost the place of a subquery by the time it has something to remark.
+        let span = if at == 0 { Span::default() } else { call.args[0].span };
         let query = self.query;
         ordered(
             query.options.threads,
@@ -85,7 +87,6 @@ impl<'a> Evaluator<'a> {
                     query.interrupt.check()?;
                     let labels = &input.heads[i].labels;
                     let name = || labels.metric_name().to_owned();
-                    let span = call.args[0].span;
                     track.load_column(input.column(i), &inner);
                     let Some(function) = function.as_mut() else { continue };
                     let mut remarks = Remarks { notes: &mut notes, span, name: &name };
@@ -113,7 +114,9 @@ impl<'a> Evaluator<'a> {
         )?;
         drop(input);
         self.held.now = held;
-        if !drops || query.options.delayed_name_removal {
+        // Whether something is absent does not depend on its names.
+        let absence = name == "absent_over_time";
+        if !drops || absence || query.options.delayed_name_removal {
             return Ok(output);
         }
         for head in &mut output.heads {

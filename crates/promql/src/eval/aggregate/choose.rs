@@ -41,7 +41,7 @@ impl<'a> Evaluator<'a> {
             steps: grid.len,
         };
         let held = self.held.now;
-        if self.can_stream(&aggregate.inner, grid) {
+        if self.is_independent(&aggregate.inner, grid) {
             let pipeline = self.pipeline(&aggregate.inner, grid)?;
             let Self { query, notes, reads, .. } = self;
             ordered(

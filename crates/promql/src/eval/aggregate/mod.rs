@@ -16,7 +16,7 @@ use crate::eval::frame::Frame;
 use crate::eval::grid::Grid;
 use crate::eval::parallel::ordered;
 use crate::eval::pipeline::Pipeline;
-use crate::plan::{Aggregate, Node};
+use crate::plan::Aggregate;
 use columns::{Avg, Count, Group, Max, Min, Reduce, Stddev, Stdvar, Sum};
 use grouping::Grouping;
 use totals::{Partial, Totals};
@@ -57,7 +57,7 @@ impl<'a> Evaluator<'a> {
         let mut totals =
             Totals::<R>::new(grouping, aggregate.op, span, &self.query.budget, grid.len);
         let held = self.held.now;
-        if self.can_stream(&aggregate.inner, grid) {
+        if self.is_independent(&aggregate.inner, grid) {
             let pipeline = self.pipeline(&aggregate.inner, grid)?;
             self.reduce_stream(&pipeline, &mut totals)?;
         } else {
@@ -66,26 +66,6 @@ impl<'a> Evaluator<'a> {
         }
         self.held.now = held;
         totals.finish(&mut self.notes)
-    }
-
-    /// Can the input be aggregated run by run? Not if series may have to be refused because they
-    /// became equal: for that, all have to be seen.
-    fn can_stream(&self, node: &Node, grid: Grid) -> bool {
-        use crate::plan::Kind;
-        fn fixed_name(node: &Node) -> bool {
-            match &node.kind {
-                Kind::Selector(selector) => selector.name().is_some(),
-                Kind::Range(range) => range.selector.name().is_some(),
-                Kind::Negate(inner) => fixed_name(inner),
-                Kind::Binary(binary) => fixed_name(&binary.lhs) || fixed_name(&binary.rhs),
-                Kind::Call(call) => call.args.iter().any(fixed_name),
-                _ => false,
-            }
-        }
-        self.is_stream(node, grid)
-            && (self.query.options.delayed_name_removal
-                || matches!(node.kind, Kind::Selector(_))
-                || fixed_name(node))
     }
 
     fn reduce_stream<R: Reduce>(

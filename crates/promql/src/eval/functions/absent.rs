@@ -8,6 +8,7 @@ use crate::QueryError;
 use crate::eval::Evaluator;
 use crate::eval::frame::{ABSENT, Frame, Head, is_absent};
 use crate::eval::grid::Grid;
+use crate::eval::parallel::ordered;
 use crate::eval::pipeline::{Intake, Pipeline};
 use crate::plan::{Call, Kind, Node};
 
@@ -30,13 +31,24 @@ fn expected_labels(node: &Node) -> Result<Labels, QueryError> {
     labels.build().map_err(|error| QueryError::execution(error.to_string()))
 }
 
+/// Unmarks the steps at which a series has a sample.
+fn mark(frame: &Frame, absent: &mut [bool]) {
+    for (_, column) in frame.columns() {
+        for (absent, cell) in absent.iter_mut().zip(column.cells) {
+            *absent &= is_absent(*cell);
+        }
+    }
+}
+
 impl<'a> Evaluator<'a> {
     pub(super) fn absent(&mut self, call: &'a Call, grid: Grid) -> Result<Frame, QueryError> {
         let argument = &call.args[0];
         let held = self.held.now;
-        let present = self.vector(argument, grid)?;
+        let frame = self.vector(argument, grid)?;
         self.held.now = held;
-        self.absence(&present, argument, grid, false)
+        let mut absent = vec![true; grid.len];
+        mark(&frame, &mut absent);
+        self.absence(&absent, argument, grid, false)
     }
 
     pub(super) fn absent_over_time(
@@ -46,7 +58,8 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Frame, QueryError> {
         let argument = &call.args[0];
         let held = self.held.now;
-        let present = match &argument.kind {
+        let mut absent = vec![true; grid.len];
+        match &argument.kind {
             Kind::Range(range) => {
                 let scalars = Vec::new();
                 let intake =
@@ -61,32 +74,47 @@ impl<'a> Evaluator<'a> {
                     by_step: !self.reads.total_by_step.is_empty(),
                 };
                 pipeline.check()?;
-                self.collect(&pipeline)?
+                self.mark_absent(&pipeline, &mut absent)?;
             }
-            _ => self.over_subquery(call, 0, grid)?,
-        };
+            _ => mark(&self.over_subquery(call, 0, grid)?, &mut absent),
+        }
         self.held.now = held;
-        self.absence(&present, argument, grid, true)
+        self.absence(&absent, argument, grid, true)
+    }
+
+    /// Marks the steps at which some series of a pipeline has a sample, run by run.
+    fn mark_absent(
+        &mut self,
+        pipeline: &Pipeline<'_>,
+        absent: &mut [bool],
+    ) -> Result<(), QueryError> {
+        let Self { query, notes, reads, .. } = self;
+        ordered(
+            query.options.threads,
+            pipeline.tasks(),
+            || pipeline.scratch(),
+            |scratch, series| pipeline.run(scratch, series, false),
+            |run| {
+                notes.merge(run.notes);
+                reads.merge(&run.reads);
+                mark(&run.frame, absent);
+                Ok(())
+            },
+        )
     }
 
     fn absence(
         &self,
-        present: &Frame,
+        absent: &[bool],
         argument: &Node,
         grid: Grid,
         drop_name: bool,
     ) -> Result<Frame, QueryError> {
-        let mut cells = vec![1.0; grid.len];
-        for (_, column) in present.columns() {
-            for (cell, sample) in cells.iter_mut().zip(column.cells) {
-                if !is_absent(*sample) {
-                    *cell = ABSENT;
-                }
-            }
-        }
         let mut frame = self.empty(grid);
-        if cells.iter().any(|cell| !is_absent(*cell)) {
+        if absent.contains(&true) {
             frame.reserve(1)?;
+            let cells: Vec<f64> =
+                absent.iter().map(|absent| if *absent { 1.0 } else { ABSENT }).collect();
             let labels = expected_labels(argument)?;
             frame.push(Head { labels, drop_name }, &cells, Vec::new());
         }

@@ -8,7 +8,7 @@ use metricstor_model::{FloatHistogram, Labels, METRIC_NAME, NanObservations};
 
 use super::text;
 use crate::QueryError;
-use crate::ast::Span;
+use crate::ast::{Span, ValueType};
 use crate::eval::Evaluator;
 use crate::eval::annotations::Annotations;
 use crate::eval::frame::{Cell, Frame, Head, float_cell, is_float};
@@ -54,7 +54,6 @@ impl<'a> Evaluator<'a> {
         let vector = match call.function.name {
             "histogram_quantile" => {
                 let q = self.scalar(&call.args[0], grid)?;
-                self.check_quantile(&q, grid, call.args[0].span);
                 questions.push((None, Question::Quantile(q)));
                 1
             }
@@ -67,13 +66,22 @@ impl<'a> Evaluator<'a> {
             _ => {
                 for arg in &call.args[2..] {
                     let q = self.scalar(arg, grid)?;
-                    self.check_quantile(&q, grid, arg.span);
                     questions.push((Some(text(&call.args[1])), Question::Quantile(q)));
                 }
                 0
             }
         };
         let input = self.vector(&call.args[vector], grid)?;
+        let params = call
+            .args
+            .iter()
+            .enumerate()
+            .filter(|(i, arg)| *i != vector && arg.value_type == ValueType::Scalar);
+        for ((_, question), (_, arg)) in questions.iter().zip(params) {
+            if let Question::Quantile(q) = question {
+                self.check_quantile(q, grid, arg.span);
+            }
+        }
         let answers = Answers {
             input: &input,
             grid,
@@ -150,8 +158,7 @@ impl Answers<'_> {
             } else {
                 let le = head.labels.get(BUCKET).unwrap_or("");
                 if parse_le(le).is_none() {
-                    let name = self.name_of(&head.labels);
-                    self.notes.bad_bucket_label(&name, le, self.span);
+                    self.notes.bad_bucket_label(head.labels.metric_name(), le, self.span);
                     continue;
                 }
                 head.labels.retain(|name| name != BUCKET)
@@ -186,7 +193,7 @@ impl Answers<'_> {
         native.map(|i| (i, true)).chain(classic.map(|i| (i, false))).collect()
     }
 
-    /// Annotations name the metric only while it still has a name for certain.
+    /// What is said about a result names the metric only if names are removed later.
     fn name_of(&self, labels: &Labels) -> String {
         let name = if self.delayed { labels.get(METRIC_NAME) } else { None };
         name.unwrap_or("").to_owned()
@@ -220,8 +227,7 @@ impl Answers<'_> {
             let native = group.native.and_then(|i| self.input.column(i).histogram(step));
             let value = match (native, buckets.is_empty()) {
                 (Some(_), false) => {
-                    let name = self.name_of(&group.labels);
-                    self.notes.mixed_classic_native(&name, self.span);
+                    self.notes.mixed_classic_native(group.labels.metric_name(), self.span);
                     continue;
                 }
                 (Some(native), true) => self.native(native, question, step, &group.labels),
@@ -240,7 +246,6 @@ impl Answers<'_> {
         step: usize,
         labels: &Labels,
     ) -> f64 {
-        // Without delayed name removal Prometheus has dropped the name before it could be shown.
         let name = self.name_of(labels);
         match question {
             Question::Quantile(q) => {

@@ -15,10 +15,10 @@ impl<'a> Evaluator<'a> {
         span: Span,
         grid: Grid,
     ) -> Result<Frame, QueryError> {
+        let mut frame = self.vector(&call.args[0], grid)?;
         if !grid.is_instant() {
             self.notes.sort_in_range_query(span);
         }
-        let mut frame = self.vector(&call.args[0], grid)?;
         let descending = call.function.name.ends_with("_desc");
         if call.function.name.starts_with("sort_by_label") {
             let labels: Vec<String> = call.args[1..].iter().map(text).collect();
