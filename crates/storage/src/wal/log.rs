@@ -15,7 +15,7 @@ use super::segment::Segment;
 use super::{EntryId, Vote};
 
 /// Segments that one [`Log::reclaim`] frees.
-const RECLAIMED_AT_ONCE: usize = 8;
+const RECLAIMED_AT_ONCE: usize = 4;
 
 /// One segmented log for all groups of a node.
 ///
