@@ -1,5 +1,7 @@
 //! The architecture as `crates/README.md` draws it, checked: floors, effects, sizes, the top level.
 
+#![allow(clippy::unwrap_used)] // a panic is the failure report
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,6 +1,8 @@
 //! What senders get wrong, by real requests to the real server: the documented answer each time, and
 //! afterwards the server serves and what was acknowledged is there.
 
+#![allow(clippy::unwrap_used)] // a panic is the failure report
+
 mod support;
 use support::remote_write::{HEADERS, Message};
 use support::{Response, Server, now, request};

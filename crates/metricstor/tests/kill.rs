@@ -2,6 +2,8 @@
 //!
 //! `METRICSTOR_KILL_ROUNDS=200 cargo test --release -p metricstor --test kill` runs longer.
 
+#![allow(clippy::unwrap_used)] // a panic is the failure report
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 

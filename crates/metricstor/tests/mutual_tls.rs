@@ -1,5 +1,7 @@
 //! The front door: mutual TLS by the files that the server made, and nothing without them.
 
+#![allow(clippy::unwrap_used)] // a panic is the failure report
+
 use std::process::Command;
 
 mod support;

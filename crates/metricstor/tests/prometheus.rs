@@ -4,6 +4,8 @@
 //! The binaries are found on PATH (Debian: prometheus, prometheus-node-exporter) or in
 //! METRICSTOR_PEERS.
 
+#![allow(clippy::unwrap_used)] // a panic is the failure report
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! The README's commands, as pasted: the first runs the product in a clean copy of the repository,
 //! the second is what CI runs.
 
+#![allow(clippy::unwrap_used)] // a panic is the failure report
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 

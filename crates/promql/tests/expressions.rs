@@ -1,5 +1,7 @@
 //! Every expression of the shared test scripts and of the shared query list parses.
 
+#![allow(clippy::unwrap_used)] // a panic is the failure report
+
 use std::path::{Path, PathBuf};
 
 use metricstor_promql::ast::ExprKind;

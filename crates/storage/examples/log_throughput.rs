@@ -1,6 +1,8 @@
 //! Measures the log on a real disk: appending, group commit, opening and replaying.
 //! `cargo run --release --example log_throughput [FOLDER]`
 
+#![allow(clippy::unwrap_used)] // a panic is the failure report
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -4,6 +4,8 @@
 //! Seeded: `METRICSTOR_POWER_LOSS=FIRST..LAST cargo test -p metricstor-storage --test power_loss`
 //! runs other seeds, or more of them.
 
+#![allow(clippy::unwrap_used)] // a panic is the failure report
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

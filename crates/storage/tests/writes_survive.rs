@@ -1,5 +1,7 @@
 //! What was acknowledged is there after a close, a crash, a flush, a merge; once, bit for bit.
 
+#![allow(clippy::unwrap_used)] // a panic is the failure report
+
 use std::collections::BTreeMap;
 
 use metricstor_model::{Matcher, STALE_NAN, SeriesSet, TimeRange};
