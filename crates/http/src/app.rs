@@ -8,7 +8,7 @@ use metricstor_storage::{Clock, Store};
 
 use crate::config::Config;
 use crate::gate::Gate;
-use crate::instruments::{Instruments, storage_metrics};
+use crate::instruments::{Instruments, build_metrics, storage_metrics};
 use crate::metrics::Registry;
 use crate::running::Running;
 
@@ -58,8 +58,11 @@ pub struct App {
 impl App {
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { store, engine, registry, clock, about, config } = parts;
-        let shown = Arc::clone(&store);
-        registry.collect(move |page| storage_metrics(page, &shown));
+        let (shown, version) = (Arc::clone(&store), about.version);
+        registry.collect(move |page| {
+            build_metrics(page, version);
+            storage_metrics(page, &shown);
+        });
         Arc::new(Self {
             gate: Gate::new(&config.queries),
             running: Arc::default(),

@@ -56,6 +56,13 @@ impl Instruments {
     }
 }
 
+/// The version, as a label, as everybody looks for it.
+pub fn build_metrics(page: &mut Page, version: &str) {
+    let name = "metricstor_build_info";
+    page.head(name, "Always 1; the label tells what runs.", "gauge");
+    page.sample(name, &["version"], &[version.to_owned()], 1.0);
+}
+
 /// What storage counts about itself.
 pub fn storage_metrics(page: &mut Page, store: &Store) {
     let metrics = store.metrics();

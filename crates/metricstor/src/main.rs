@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod inspect;
 mod log;
+mod memory;
 mod pki;
 mod query;
 mod serve;

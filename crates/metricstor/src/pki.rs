@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use metricstor_http::Security;
 use metricstor_pki::{Authority, PkiError, Revocations, ServerTls, TlsSettings, UnixTime};
+use rustix::system::uname;
+use rustls::pki_types::ServerName;
 use rustls::time_provider::DefaultTimeProvider;
 
 use crate::config::Settings;
@@ -27,7 +29,7 @@ impl Pki {
     pub fn open(dir: &Path, settings: &Settings) -> Result<Self, PkiError> {
         let now = UnixTime::now();
         let authority = Authority::open_or_create(&dir.join("pki"), &settings.trust_domain, now)?;
-        let host_names = settings.host_names.clone();
+        let host_names = host_names(settings);
         let names: Vec<&str> = host_names.iter().map(String::as_str).collect();
         let credentials = authority.server(SERVER_NAME, &names, now)?;
         let revocations = Arc::new(Revocations::default());
@@ -61,4 +63,19 @@ impl Pki {
         let credentials = self.authority.server(SERVER_NAME, &names, now)?;
         self.tls.reload(&credentials, self.authority.trust_bundle())
     }
+}
+
+/// The configured names, and those that the machine has anyway: its own, and the address it listens
+/// on if that is a single one.
+fn host_names(settings: &Settings) -> Vec<String> {
+    let mut names = settings.host_names.clone();
+    let machine = uname().nodename().to_string_lossy().into_owned();
+    if ServerName::try_from(machine.as_str()).is_ok() {
+        names.push(machine);
+    }
+    let address = settings.listen.ip();
+    if !address.is_unspecified() && !address.is_loopback() {
+        names.push(address.to_string());
+    }
+    names
 }

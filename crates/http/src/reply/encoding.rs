@@ -45,7 +45,7 @@ impl Encoding {
     /// A compressor that appends to its own buffer.
     pub fn encoder(self) -> io::Result<Encoder> {
         Ok(match self {
-            Self::Identity => Encoder::Identity(Vec::new()),
+            Self::Identity => Encoder::Identity,
             Self::Gzip => Encoder::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::fast())),
             Self::Zstd => Encoder::Zstd(zstd::Encoder::new(Vec::new(), 1)?),
         })
@@ -53,25 +53,22 @@ impl Encoding {
 }
 
 pub enum Encoder {
-    Identity(Vec<u8>),
+    Identity,
     Gzip(GzEncoder<Vec<u8>>),
     Zstd(zstd::Encoder<'static, Vec<u8>>),
 }
 
 impl Encoder {
     /// Encodes `bytes`; returns what came out so far.
-    pub fn push(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    pub fn push(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         match self {
-            Self::Identity(out) => {
-                out.extend_from_slice(bytes);
-                Ok(std::mem::take(out))
-            }
+            Self::Identity => Ok(bytes),
             Self::Gzip(encoder) => {
-                encoder.write_all(bytes)?;
+                encoder.write_all(&bytes)?;
                 Ok(std::mem::take(encoder.get_mut()))
             }
             Self::Zstd(encoder) => {
-                encoder.write_all(bytes)?;
+                encoder.write_all(&bytes)?;
                 Ok(std::mem::take(encoder.get_mut()))
             }
         }
@@ -80,7 +77,7 @@ impl Encoder {
     /// What was still inside.
     pub fn finish(self) -> io::Result<Vec<u8>> {
         match self {
-            Self::Identity(out) => Ok(out),
+            Self::Identity => Ok(Vec::new()),
             Self::Gzip(encoder) => encoder.finish(),
             Self::Zstd(encoder) => encoder.finish(),
         }

@@ -24,6 +24,8 @@ use crate::gate::Permit;
 
 /// A chunk leaves when this much was written.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// What is written between two looks at the length may go beyond.
+const CHUNK_CAPACITY: usize = CHUNK_BYTES + CHUNK_BYTES / 2;
 /// Chunks between the writer and the connection.
 const CHUNKS_AHEAD: usize = 2;
 /// Shorter answers are not worth compressing.
@@ -116,7 +118,7 @@ impl Sink {
         }
         let compress = || -> io::Result<Vec<u8>> {
             let mut encoder = self.encoding.encoder()?;
-            let mut out = encoder.push(&body)?;
+            let mut out = encoder.push(body)?;
             out.append(&mut encoder.finish()?);
             Ok(out)
         };
@@ -145,9 +147,8 @@ impl Sink {
             head.send(response).map_err(|_| Gone)?;
         }
         let (encoder, chunks) = self.stream.as_mut().ok_or(Gone)?;
-        let encoded = encoder.push(&self.buffer).map_err(|_| Gone)?;
-        self.buffer.clear();
-        send(chunks, encoded, self.stall)
+        let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK_CAPACITY));
+        send(chunks, encoder.push(full).map_err(|_| Gone)?, self.stall)
     }
 }
 

@@ -79,10 +79,10 @@ pub struct Query {
     pub timeout: Span,
     /// How far back an instant selector looks for a sample.
     pub lookback: Span,
-    /// Queries evaluated at once.
-    pub concurrency: usize,
-    /// Of them, how many for one identity.
-    pub concurrency_per_identity: usize,
+    /// Queries evaluated at once; by default four per processor, at most 20.
+    pub concurrency: Option<usize>,
+    /// Of them, how many for one identity; by default three quarters.
+    pub concurrency_per_identity: Option<usize>,
     /// Queries that may wait for their turn.
     pub queue: usize,
     pub queue_timeout: Span,
@@ -90,10 +90,10 @@ pub struct Query {
     pub max_samples: usize,
     /// Series one selector may match.
     pub max_series: usize,
-    /// Memory one query may hold.
-    pub max_memory: Size,
-    /// Threads one query may use; 0: one per processor.
-    pub threads: usize,
+    /// Memory one query may hold; by default a sixteenth of the machine's or the control group's.
+    pub max_memory: Option<Size>,
+    /// Threads one query may use; by default one per processor.
+    pub threads: Option<usize>,
     /// Rows of one answer of the series and label calls.
     pub max_rows: usize,
 }
@@ -178,14 +178,14 @@ impl Default for Query {
         Self {
             timeout: Span::of(limits.timeout),
             lookback: Span(engine.lookback_ms),
-            concurrency: limits.concurrent,
-            concurrency_per_identity: limits.concurrent_per_identity,
+            concurrency: None,
+            concurrency_per_identity: None,
             queue: limits.queue,
             queue_timeout: Span::of(limits.queue_timeout),
             max_samples: engine.samples_max,
             max_series: engine.series_max,
-            max_memory: Size(engine.memory_max),
-            threads: 0,
+            max_memory: None,
+            threads: None,
             max_rows: limits.rows,
         }
     }

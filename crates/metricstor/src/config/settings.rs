@@ -11,6 +11,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::quantity::Span;
 use super::{ConfigError, File};
+use crate::memory;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -70,22 +71,22 @@ fn store(file: &File) -> Result<StoreConfig, ConfigError> {
 
 fn engine(file: &File) -> Result<EngineOptions, ConfigError> {
     let query = &file.query;
-    let threads = match query.threads {
-        0 => available_parallelism().map_or(1, usize::from),
-        n => n,
-    };
+    let memory = query.max_memory.map_or_else(query_memory, |size| size.0);
+    let threads = query.threads.unwrap_or_else(processors);
     Ok(EngineOptions {
         lookback_ms: positive("query.lookback", query.lookback)?.0,
         samples_max: at_least_one("query.max_samples", query.max_samples)?,
         series_max: at_least_one("query.max_series", query.max_series)?,
-        memory_max: at_least_one("query.max_memory", query.max_memory.0)?,
-        threads,
+        memory_max: at_least_one("query.max_memory", memory)?,
+        threads: at_least_one("query.threads", threads)?,
         ..EngineOptions::default()
     })
 }
 
 fn http_config(file: &File) -> Result<http::Config, ConfigError> {
     let (write, query, connections) = (&file.write, &file.query, &file.connections);
+    let concurrent = query.concurrency.unwrap_or((4 * processors()).min(20));
+    let concurrent = at_least_one("query.concurrency", concurrent)?;
     Ok(http::Config {
         connections: http::ConnectionLimits {
             total: at_least_one("connections.max", connections.max)?,
@@ -109,10 +110,10 @@ fn http_config(file: &File) -> Result<http::Config, ConfigError> {
             ..http::RequestLimits::default()
         },
         queries: http::QueryLimits {
-            concurrent: at_least_one("query.concurrency", query.concurrency)?,
+            concurrent,
             concurrent_per_identity: at_least_one(
                 "query.concurrency_per_identity",
-                query.concurrency_per_identity,
+                query.concurrency_per_identity.unwrap_or(concurrent.div_ceil(4) * 3),
             )?,
             queue: query.queue,
             queue_timeout: query.queue_timeout.duration(),
@@ -121,6 +122,16 @@ fn http_config(file: &File) -> Result<http::Config, ConfigError> {
             ..http::QueryLimits::default()
         },
     })
+}
+
+fn processors() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
+
+/// So that as many large queries as run at once leave half of the memory to the rest.
+fn query_memory() -> usize {
+    let share = memory::available().unwrap_or(4 << 30) / 16;
+    usize::try_from(share).unwrap_or(usize::MAX).max(64 << 20)
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, ConfigError> {
