@@ -110,8 +110,7 @@ impl<'a> Evaluator<'a> {
             return self.collect(&pipeline);
         }
         if let Some(input) = stream::stage_input(node) {
-            let frame = self.vector(input, grid)?;
-            return self.staged(node, frame, grid);
+            return self.staged(node, input, grid);
         }
         match &node.kind {
             Kind::Binary(binary) => self.binary(binary, node.span, grid),

@@ -240,14 +240,24 @@ impl<'a> Evaluator<'a> {
         others.map(|(_, arg)| self.scalar(arg, grid)).collect()
     }
 
-    /// Applies the stage that `node` is to its input.
+    /// Applies the stage that `node` is to its input, its operands being evaluated as written.
     pub(super) fn staged(
         &mut self,
         node: &'a Node,
-        mut frame: Frame,
+        input: &'a Node,
         grid: Grid,
     ) -> Result<Frame, QueryError> {
-        let stage = self.stage(node, grid)?;
+        let scalar_first = match &node.kind {
+            Kind::Binary(binary) => binary.lhs.value_type == ValueType::Scalar,
+            _ => false,
+        };
+        let (stage, mut frame) = if scalar_first {
+            let stage = self.stage(node, grid)?;
+            (stage, self.vector(input, grid)?)
+        } else {
+            let frame = self.vector(input, grid)?;
+            (self.stage(node, grid)?, frame)
+        };
         stage.apply(&mut frame, &grid, &mut self.notes);
         if !stage.drops_name() {
             return Ok(frame);
