@@ -14,7 +14,10 @@ let
         {
           nixpkgs.hostPlatform = system;
           boot.loader.grub.enable = false;
-          fileSystems."/".device = "none";
+          fileSystems."/" = {
+            device = "none";
+            fsType = "tmpfs";
+          };
           system.stateVersion = "26.05";
         }
         module

@@ -72,7 +72,10 @@ fn series_files_and_position_come_back_after_a_reopen() {
 }
 
 /// All that a start reads.
-fn content(path: &Path) -> Result<(Vec<(u32, Labels)>, u32, Vec<String>, u64), CatalogError> {
+/// Series with their labels, the next reference, chunk files, the flushed log index.
+type Content = (Vec<(u32, Labels)>, u32, Vec<String>, u64);
+
+fn content(path: &Path) -> Result<Content, CatalogError> {
     let catalog = Catalog::open(path, 0)?;
     let mut index = Index::new();
     catalog.load_series(&mut index)?;

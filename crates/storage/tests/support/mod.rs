@@ -1,4 +1,5 @@
 //! Write requests made by hand, and a store on a directory of its own.
+#![allow(dead_code)] // each test file uses its part
 
 use std::collections::BTreeMap;
 use std::path::Path;
