@@ -28,4 +28,4 @@ pub use app::{About, App, Parts};
 pub use config::{Config, ConnectionLimits, QueryLimits, RequestLimits};
 pub use metrics::{Page, Registry, process_metrics};
 pub use param::{format_time, parse_duration, parse_time};
-pub use server::{ListenError, Listener, Security, serve};
+pub use server::{ListenError, Listener, Security, runtime, serve};

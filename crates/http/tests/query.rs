@@ -371,3 +371,30 @@ fn a_query_ends_when_its_time_is_up() {
     assert_eq!((reply.status, reply.text()), (503, error("timeout", text).as_str()));
     wait_for(&server, Vec::is_empty);
 }
+
+#[test]
+fn hostile_queries_are_refused_or_answered_and_the_server_goes_on() {
+    let server = filled();
+    let nested = |open: &str, n: usize| format!("{}up{}", open.repeat(n), ")".repeat(n));
+    for (what, query, expected) in [
+        ("10 MB of text", "x".repeat(10_000_000), 413),
+        ("1 MB of text", format!("up{}", " ".repeat(1_000_000)), 400),
+        ("100,000 parentheses", nested("(", 100_000), 400),
+        ("10,000 signs", format!("{}up", "-".repeat(10_000)), 400),
+        ("deep but allowed", nested("abs(", 490), 200),
+        ("deep subqueries", format!("up{}", "[5m:1m]".repeat(1000)), 400),
+        ("nested repetition", "{job=~\"(a+)+$\"}".to_owned(), 200),
+        ("repetition of classes", "{job=~\"\\\\pL{1000}{1000}\"}".to_owned(), 400),
+        ("everything", "{__name__=~\".+\"}".to_owned(), 200),
+        ("nothing", "{}".to_owned(), 400),
+        ("a thousand years", "rate(up[1000y])".to_owned(), 400),
+        ("a subquery of too many steps", "count_over_time(up[200y:1ms])".to_owned(), 422),
+    ] {
+        let reply = server.post("/api/v1/query", &format!("query={}", encoded(&query)));
+        assert_eq!(reply.status, expected, "{what}: {:.200}", reply.text());
+    }
+    assert_eq!(
+        server.push(&Push::default().series(&[("__name__", "x")], &[(NOW, 1.0)]).body()).status,
+        204
+    );
+}

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use metricstor_http::{
-    About, App, Listener, Parts, Registry, Security, format_time, process_metrics, serve as listen,
+    About, App, Listener, Parts, Registry, Security, format_time, process_metrics, runtime,
+    serve as listen,
 };
 use metricstor_promql::Engine;
 use metricstor_storage::files::Disk;
@@ -42,10 +43,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         config: settings.http.clone(),
     });
 
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
+    let runtime = runtime().context("cannot start the runtime")?;
     let served = runtime.block_on(run(app, &settings, &dir, pki));
     // Queries whose time is not up may still run; what they read stays valid until they end.
     runtime.shutdown_timeout(settings.http.connections.shutdown_deadline);

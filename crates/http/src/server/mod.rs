@@ -15,6 +15,7 @@ use std::time::Duration;
 use hyper_util::server::graceful::GracefulShutdown;
 use metricstor_pki::{Revocations, ServerTls};
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -65,6 +66,15 @@ impl Listener {
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
+}
+
+/// The stack of every thread; only what is touched takes memory. Evaluating recurses as deep as the
+/// parser allows queries to be nested, which the usual 2 MiB do not hold.
+const STACK_BYTES: usize = 32 << 20;
+
+/// The runtime that [`serve`] has to run on.
+pub fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build()
 }
 
 /// Serves until `stop` resolves, then drains; connections still open at the deadline are cut.

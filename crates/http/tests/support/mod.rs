@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use metricstor_http::{About, App, Config, Listener, Parts, Registry, Security, serve};
+use metricstor_http::{About, App, Config, Listener, Parts, Registry, Security, runtime, serve};
 use metricstor_promql::Engine;
 use metricstor_storage::files::Disk;
 use metricstor_storage::{Store, StoreConfig};
@@ -52,7 +52,7 @@ impl Server {
             about,
             config,
         });
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let runtime = runtime().unwrap();
         let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let listener = runtime.block_on(Listener::bind(address, security)).unwrap();
         let address = listener.address().unwrap();

@@ -17,8 +17,7 @@ pub struct Journal {
 
 impl Journal {
     pub fn open() -> io::Result<Self> {
-        let log = JournalLog::new()?.with_extra_fields([("VERSION", env!("CARGO_PKG_VERSION"))]);
-        Ok(Self { log })
+        Ok(Self { log: JournalLog::new()? })
     }
 }
 
