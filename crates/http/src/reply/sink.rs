@@ -52,7 +52,8 @@ pub struct Sink {
     head: Option<oneshot::Sender<Result<Response, ApiError>>>,
     /// From then on.
     stream: Option<(Encoder, mpsc::Sender<Piece>)>,
-    /// Given back as soon as the evaluation is over: a slow reader holds no turn.
+    /// Held until the answer is written, because until then its memory is: a slow reader takes one
+    /// of its identity's turns, not the server's memory.
     permit: Option<Permit>,
 }
 
@@ -137,7 +138,6 @@ impl Sink {
     }
 
     fn send_chunk(&mut self) -> Result<(), Gone> {
-        self.permit = None;
         if let Some(head) = self.head.take() {
             let (chunks, pieces) = mpsc::channel(CHUNKS_AHEAD);
             let encoder = self.encoding.encoder().map_err(|_| Gone)?;
