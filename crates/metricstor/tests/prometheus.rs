@@ -189,5 +189,5 @@ fn a_real_prometheus_gets_its_own_answers_back() {
         }
     }
     println!("{} queries, instant and range, {series} series: all equal", QUERIES.len());
-    assert!(series > 300, "the comparison must have had something to compare: {series}");
+    assert!(series > 100, "the comparison must have had something to compare: {series}");
 }
