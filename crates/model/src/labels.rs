@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// The label that holds the metric's name.
 pub const METRIC_NAME: &str = "__name__";
 
+/// The label that keeps tenants apart. Only the server sets it; series of the common tenant have none.
+pub const TENANT_LABEL: &str = "__tenant__";
+
 /// Lengths below this take one byte; longer ones take a marker and three bytes of seven bits each,
 /// so that every length byte is ASCII and the whole buffer stays valid UTF-8 (no unsafe code needed).
 const LONG: u8 = 0x7f;

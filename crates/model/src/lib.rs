@@ -22,7 +22,7 @@ pub use histogram::{
     HistogramSum, IncompatibleSchemas, InvalidHistogram, NanObservations, Quantile, Reconciled,
     Span, Trim,
 };
-pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME};
+pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME, TENANT_LABEL};
 pub use matcher::{MatchOp, Matcher, Pattern, RegexError};
 pub use sample::{STALE_NAN, Samples, TimeRange, is_stale};
 pub use select::{SelectError, SeriesSet};

@@ -82,6 +82,8 @@ pub enum LabelsFault {
     TooMany { count: usize, limit: usize },
     #[error("label {name:?} is longer than the limit of {limit} bytes")]
     TooLong { name: String, limit: usize },
+    #[error("label {0} is set by the server and may not be sent")]
+    Reserved(&'static str),
 }
 
 /// A native histogram at a time.

@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Where a series lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub shard: u16,
     pub series: u32,
@@ -31,6 +31,12 @@ impl Key {
     pub fn of(labels: &[u8]) -> Self {
         let hash = xxh3_128(labels);
         Self(hash as u64, (hash >> 64) as u64)
+    }
+
+    /// The key of the same bytes under a writer whose labels are stamped.
+    #[inline]
+    pub fn salted(self, (low, high): (u64, u64)) -> Self {
+        Self(self.0 ^ low, self.1 ^ high)
     }
 
     fn hash(self) -> u64 {

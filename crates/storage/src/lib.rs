@@ -19,6 +19,7 @@ mod settle;
 mod shard;
 mod store;
 pub mod wal;
+mod writer;
 
 pub use committer::Done;
 pub use config::{LabelLimits, StoreConfig};
@@ -28,3 +29,4 @@ pub use metadata::{Description, MetadataStore};
 pub use metrics::{Count, Latency, Metrics};
 pub use outcome::{Counts, Refusal, RefusalReason, WriteError, WriteOutcome};
 pub use store::{Clock, Recovery, Selection, Statistics, Store};
+pub use writer::Writer;

@@ -41,16 +41,19 @@ pub enum RefusalReason {
     ValueConflict,
     InvalidHistogram,
     TooManySeries,
+    /// The sender has as many active series as its own limit allows.
+    SenderSeriesLimit,
 }
 
 impl RefusalReason {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::InvalidLabels,
         Self::TooOld,
         Self::TooFarAhead,
         Self::ValueConflict,
         Self::InvalidHistogram,
         Self::TooManySeries,
+        Self::SenderSeriesLimit,
     ];
 
     pub fn name(self) -> &'static str {
@@ -61,6 +64,7 @@ impl RefusalReason {
             Self::ValueConflict => "value_conflict",
             Self::InvalidHistogram => "invalid_histogram",
             Self::TooManySeries => "too_many_series",
+            Self::SenderSeriesLimit => "sender_series_limit",
         }
     }
 }

@@ -5,6 +5,11 @@ use roaring::RoaringBitmap;
 use super::Index;
 
 impl Index {
+    /// Does any series carry this label, or did one?
+    pub fn has_label(&self, name: &str) -> bool {
+        self.pairs.find_name(name).is_some()
+    }
+
     /// All label names, or those of the given series (ascending); in no particular order.
     pub fn label_names(&self, of: Option<&[u32]>) -> Vec<String> {
         let of = of.map(bitmap);

@@ -38,6 +38,12 @@ impl Index {
         self.select_bitmap(matchers).iter().collect()
     }
 
+    /// Do these matchers exclude nobody, because no series has any label that they name?
+    pub fn admits_all(&self, matchers: &[Matcher]) -> bool {
+        let absent = |m: &Matcher| m.matches_empty() && self.pairs.find_name(&m.name).is_none();
+        matchers.iter().all(absent)
+    }
+
     pub(super) fn select_bitmap(&self, matchers: &[Matcher]) -> RoaringBitmap {
         let mut terms = Vec::with_capacity(matchers.len());
         for matcher in matchers {

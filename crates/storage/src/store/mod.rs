@@ -16,7 +16,7 @@ pub use statistics::Statistics;
 pub(crate) use write::TENANT;
 
 use crate::committer::{Apply, Committer, Part};
-use crate::config::StoreConfig;
+use crate::config::{LabelLimits, StoreConfig};
 use crate::known::Known;
 use crate::metadata::MetadataStore;
 use crate::metrics::Metrics;
@@ -69,6 +69,11 @@ impl Store {
     /// What senders said about metrics.
     pub fn metadata(&self) -> &MetadataStore {
         &self.inner.metadata
+    }
+
+    /// What the labels of a series may be, unless a writer has limits of its own.
+    pub fn label_limits(&self) -> LabelLimits {
+        self.inner.config.labels
     }
 
     /// Commits what was accepted, stops the background work and closes the files. Samples stay in

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metricstor_model::{Labels, Matcher, Samples, SelectError, SeriesSet, TimeRange};
 
 use super::{Inner, Store};
+use crate::index::Index;
 use crate::shard::Shard;
 
 /// The series that matched, read when asked for.
@@ -36,7 +37,8 @@ impl Store {
         limit: usize,
     ) -> Result<(Vec<Labels>, bool), SelectError> {
         let mut labels = Vec::new();
-        for (shard, series) in self.inner.matching(sets, range) {
+        for shard in &self.inner.shards.shards {
+            let series = matching(shard, sets, range);
             let index = shard.index();
             labels.extend(series.into_iter().map(|series| index.labels(series)));
         }
@@ -46,6 +48,11 @@ impl Store {
         Ok((labels, cut))
     }
 
+    /// Does any series carry this label?
+    pub fn has_label(&self, name: &str) -> bool {
+        self.inner.shards.shards.iter().any(|shard| shard.index().has_label(name))
+    }
+
     /// All label names, or those of the matching series: sorted.
     pub fn label_names(
         &self,
@@ -53,14 +60,15 @@ impl Store {
         range: TimeRange,
     ) -> Result<Vec<String>, SelectError> {
         let mut names = Vec::new();
-        if sets.is_empty() {
-            for shard in &self.inner.shards.shards {
-                names.extend(shard.index().label_names(None));
+        for shard in &self.inner.shards.shards {
+            let index = shard.index();
+            if admits_all(&index, sets) {
+                names.extend(index.label_names(None));
+                continue;
             }
-        } else {
-            for (shard, series) in self.inner.matching(sets, range) {
-                names.extend(shard.index().label_names(Some(&series)));
-            }
+            drop(index);
+            let series = matching(shard, sets, range);
+            names.extend(shard.index().label_names(Some(&series)));
         }
         names.sort_unstable();
         names.dedup();
@@ -75,14 +83,15 @@ impl Store {
         range: TimeRange,
     ) -> Result<Vec<String>, SelectError> {
         let mut values = Vec::new();
-        if sets.is_empty() {
-            for shard in &self.inner.shards.shards {
-                values.extend(shard.index().label_values(name, None));
+        for shard in &self.inner.shards.shards {
+            let index = shard.index();
+            if admits_all(&index, sets) {
+                values.extend(index.label_values(name, None));
+                continue;
             }
-        } else {
-            for (shard, series) in self.inner.matching(sets, range) {
-                values.extend(shard.index().label_values(name, Some(&series)));
-            }
+            drop(index);
+            let series = matching(shard, sets, range);
+            values.extend(shard.index().label_values(name, Some(&series)));
         }
         values.sort_unstable();
         values.dedup();
@@ -102,22 +111,23 @@ impl Inner {
         }
         Selection { parts, len }
     }
+}
 
-    /// Per shard, the series that satisfy any of the sets and may have samples inside `range`.
-    fn matching(&self, sets: &[Vec<Matcher>], range: TimeRange) -> Vec<(Arc<Shard>, Vec<u32>)> {
-        let mut all = Vec::new();
-        for shard in &self.shards.shards {
-            let mut series: Vec<u32> = Vec::new();
-            for matchers in sets {
-                series.extend(shard.index().select(matchers));
-            }
-            series.sort_unstable();
-            series.dedup();
-            series.retain(|series| shard.may_hold(*series, range));
-            all.push((shard.clone(), series));
-        }
-        all
+/// Is no series of the shard excluded, so that looking at each can be spared?
+fn admits_all(index: &Index, sets: &[Vec<Matcher>]) -> bool {
+    sets.is_empty() || sets.iter().any(|matchers| index.admits_all(matchers))
+}
+
+/// The series of a shard that satisfy any of the sets and may have samples inside `range`.
+fn matching(shard: &Shard, sets: &[Vec<Matcher>], range: TimeRange) -> Vec<u32> {
+    let mut series: Vec<u32> = Vec::new();
+    for matchers in sets {
+        series.extend(shard.index().select(matchers));
     }
+    series.sort_unstable();
+    series.dedup();
+    series.retain(|series| shard.may_hold(*series, range));
+    series
 }
 
 impl Selection {

@@ -3,18 +3,20 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use metricstor_model::{LabelsFault, SeriesId, WriteRequest};
+use metricstor_model::{LabelsFault, SeriesId, WriteRequest, WriteSeries};
 
 use super::assembly::{Assembly, describe};
 use super::{Inner, Store};
 use crate::committer::{Commit, Done};
+use crate::config::LabelLimits;
 use crate::known::{Key, Place};
 use crate::outcome::RefusalReason;
+use crate::writer::{Active, Writer};
 
 /// Slots are the unit that shards are made of: the top twelve bits of a series id.
 const SLOTS: u32 = 4096;
 
-/// The only tenant so far; part of every series id.
+/// What series ids say about the tenant: nothing, because a tenant is one of the labels.
 pub(crate) const TENANT: &str = "";
 
 /// A series whose bytes were not recognised, and the key to remember it by.
@@ -24,24 +26,33 @@ struct Stranger {
 }
 
 impl Store {
+    /// Stores a request of a writer without stamps or limits of its own; see [`Self::write_as`].
+    pub fn write(&self, request: &WriteRequest<'_>, done: Done) {
+        self.write_as(&Writer::default(), request, done);
+    }
+
     /// Stores a request. `done` is called once: after the samples are durable and
     /// visible, or when nothing was stored.
-    pub fn write(&self, request: &WriteRequest<'_>, done: Done) {
-        self.inner.write(request, done);
+    pub fn write_as(&self, writer: &Writer, request: &WriteRequest<'_>, done: Done) {
+        self.inner.write(writer, request, done);
     }
 }
 
 impl Inner {
-    fn write(&self, request: &WriteRequest<'_>, done: Done) {
-        self.metadata.note(&request.metadata);
+    fn write(&self, writer: &Writer, request: &WriteRequest<'_>, done: Done) {
+        if writer.tenant().is_empty() {
+            self.metadata.note(&request.metadata);
+        }
         let now = (self.clock)();
         let oldest = now.saturating_sub(self.config.retention_ms);
         let newest = now.saturating_add(self.config.future_max_ms);
         let mut assembly = Assembly::new(request, &self.shards, oldest..=newest);
-        let strangers = self.recognise(request, &mut assembly);
+        let mut active = writer.active(now);
+        let strangers = self.recognise(writer, request, &mut active, &mut assembly);
         if !strangers.is_empty() {
-            self.introduce(request, strangers, &mut assembly);
+            self.introduce(writer, request, strangers, &mut active, &mut assembly);
         }
+        drop(active);
         let (parts, outcome) = assembly.finish();
         self.metrics.refused(&outcome);
         if parts.is_empty() {
@@ -52,14 +63,21 @@ impl Inner {
     }
 
     /// Adds all series whose bytes are known; returns the others.
-    fn recognise(&self, request: &WriteRequest<'_>, assembly: &mut Assembly<'_>) -> Vec<Stranger> {
+    fn recognise(
+        &self,
+        writer: &Writer,
+        request: &WriteRequest<'_>,
+        active: &mut Option<Active<'_>>,
+        assembly: &mut Assembly<'_>,
+    ) -> Vec<Stranger> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut strangers = Vec::new();
         let mut guess = usize::MAX;
         for (position, series) in request.series.iter().enumerate() {
-            let key = Key::of(series.labels.bytes);
+            let key = Key::of(series.labels.bytes).salted(writer.salt());
             match known.find(key, &mut guess) {
-                Some(place) => assembly.add(place, series),
+                Some(place) if admits(active, place) => assembly.add(place, series),
+                Some(_) => refuse_for_sender(writer, series, assembly),
                 None => strangers.push(Stranger { position, key }),
             }
         }
@@ -69,20 +87,35 @@ impl Inner {
     /// Decodes the labels of unknown series, finds or makes their references, remembers them.
     fn introduce<'r>(
         &self,
+        writer: &'r Writer,
         request: &'r WriteRequest<'r>,
         strangers: Vec<Stranger>,
+        active: &mut Option<Active<'_>>,
         assembly: &mut Assembly<'_>,
     ) {
         let mut pairs: Vec<(&'r str, &'r str)> = Vec::new();
         let mut places = Vec::with_capacity(strangers.len());
         for Stranger { position, key } in strangers {
             let series = &request.series[position];
-            let checked = series.labels.canonical(&mut pairs).and_then(|()| self.check(&pairs));
+            let limits = writer.label_limits().unwrap_or(self.config.labels);
+            let checked = series
+                .labels
+                .canonical(&mut pairs)
+                .and_then(|()| writer.stamp(&mut pairs))
+                .and_then(|()| check(limits, &pairs));
             if let Err(fault) = checked {
                 assembly.refuse_labels(&fault, series);
                 continue;
             }
             let id = SeriesId::of_pairs(TENANT, pairs.iter().copied());
+            let admitted = match self.find(id) {
+                Some(place) => admits(active, place),
+                None => active.as_ref().is_none_or(Active::has_room),
+            };
+            if !admitted {
+                refuse_for_sender(writer, series, assembly);
+                continue;
+            }
             let place = match self.place(id, &pairs) {
                 Placed::Known(place) => {
                     assembly.add(place, series);
@@ -101,27 +134,17 @@ impl Inner {
                     continue;
                 }
             };
+            // A series that was just made counts from now on.
+            admits(active, place);
             places.push((key, place));
         }
         self.remember(&places);
     }
 
-    fn check(&self, pairs: &[(&str, &str)]) -> Result<(), LabelsFault> {
-        let limits = self.config.labels;
-        if pairs.len() > limits.count_max {
-            return Err(LabelsFault::TooMany { count: pairs.len(), limit: limits.count_max });
-        }
-        for (name, value) in pairs {
-            let too_long =
-                |limit| Err(LabelsFault::TooLong { name: name.chars().take(64).collect(), limit });
-            if name.len() > limits.name_size_max {
-                return too_long(limits.name_size_max);
-            }
-            if value.len() > limits.value_size_max {
-                return too_long(limits.value_size_max);
-            }
-        }
-        Ok(())
+    fn find(&self, id: SeriesId) -> Option<Place> {
+        let shard = shard_of(id, self.shards.shards.len());
+        let series = self.shards.shards[usize::from(shard)].index().get(id)?;
+        Some(Place { shard, series })
     }
 
     /// The place of a series, made if it has none.
@@ -154,6 +177,37 @@ impl Inner {
             known.insert(*key, *place, max);
         }
     }
+}
+
+fn check(limits: LabelLimits, pairs: &[(&str, &str)]) -> Result<(), LabelsFault> {
+    if pairs.len() > limits.count_max {
+        return Err(LabelsFault::TooMany { count: pairs.len(), limit: limits.count_max });
+    }
+    for (name, value) in pairs {
+        let too_long =
+            |limit| Err(LabelsFault::TooLong { name: name.chars().take(64).collect(), limit });
+        if name.len() > limits.name_size_max {
+            return too_long(limits.name_size_max);
+        }
+        if value.len() > limits.value_size_max {
+            return too_long(limits.value_size_max);
+        }
+    }
+    Ok(())
+}
+
+/// Counts the series among the sender's active ones; false if there is no room for it.
+#[inline]
+fn admits(active: &mut Option<Active<'_>>, place: Place) -> bool {
+    active.as_mut().is_none_or(|active| active.admit(place))
+}
+
+#[cold]
+fn refuse_for_sender(writer: &Writer, series: &WriteSeries<'_>, assembly: &mut Assembly<'_>) {
+    assembly.refuse_series(RefusalReason::SenderSeriesLimit, series, || {
+        let (series, limit) = (describe(series), writer.active_series_max().unwrap_or(0));
+        format!("{series} would exceed this sender's limit of {limit} active series")
+    });
 }
 
 enum Placed {

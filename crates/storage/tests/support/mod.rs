@@ -9,7 +9,9 @@ use metricstor_model::{
     EncodedLabels, LabelsFault, Matcher, Samples, SeriesSet, TimeRange, WriteRequest, WriteSeries,
 };
 use metricstor_storage::files::{Disk, Files};
-use metricstor_storage::{Recovery, StorageError, Store, StoreConfig, WriteError, WriteOutcome};
+use metricstor_storage::{
+    Recovery, StorageError, Store, StoreConfig, WriteError, WriteOutcome, Writer,
+};
 
 /// "Now" in all tests.
 pub const NOW: i64 = 1_800_000_000_000;
@@ -39,6 +41,10 @@ pub fn open_with(
 
 /// Writes rows in one request and waits for the answer.
 pub fn write(store: &Store, rows: &[Row]) -> Result<WriteOutcome, WriteError> {
+    write_as(&Writer::default(), store, rows)
+}
+
+pub fn write_as(writer: &Writer, store: &Store, rows: &[Row]) -> Result<WriteOutcome, WriteError> {
     let mut request = WriteRequest::default();
     for (labels, timestamp, value) in rows {
         let start = request.timestamps.len();
@@ -52,7 +58,7 @@ pub fn write(store: &Store, rows: &[Row]) -> Result<WriteOutcome, WriteError> {
         });
     }
     let (answer, answered) = mpsc::channel();
-    store.write(&request, Box::new(move |result| answer.send(result).unwrap()));
+    store.write_as(writer, &request, Box::new(move |result| answer.send(result).unwrap()));
     answered.recv().unwrap()
 }
 
