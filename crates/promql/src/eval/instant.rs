@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use metricstor_model::{STALE_NAN, Samples};
 
+use crate::eval::forward::Forward;
 use crate::eval::frame::{HISTOGRAM, float_cell, histogram_weight};
 use crate::eval::grid::{Grid, Shift};
 use crate::eval::range::track::totals;
@@ -34,14 +35,12 @@ pub(crate) fn pick(
 ) {
     results.reset(grid.len);
     // The number of samples not after the step.
-    let mut seen = 0;
+    let mut seen = Forward::default();
     let mut histograms = 0;
     for (step, time) in grid.times().enumerate() {
         let time = shift.apply(time);
-        while seen < samples.timestamps.len() && samples.timestamps[seen] <= time {
-            seen += 1;
-        }
-        let Some(at) = seen.checked_sub(1) else { continue };
+        let not_after = seen.advance(&samples.timestamps, |timestamp| *timestamp <= time);
+        let Some(at) = not_after.checked_sub(1) else { continue };
         if samples.timestamps[at] <= time.saturating_sub(lookback) {
             continue;
         }

@@ -42,6 +42,44 @@ impl Kahan {
     }
 }
 
+/// The sum of all values. Many are added up in several sums side by side: what differs from adding
+/// them one by one is less than rounding.
+pub(crate) fn sum(values: &[f64]) -> Kahan {
+    const MANY: usize = 64;
+    let many = if values.len() < MANY { None } else { sum_in_lanes(values) };
+    many.unwrap_or_else(|| {
+        let mut sum = Kahan::default();
+        values.iter().for_each(|value| sum.add(*value));
+        sum
+    })
+}
+
+/// `None` where the order matters: with infinities, NaN, and what could overflow on the way.
+fn sum_in_lanes(values: &[f64]) -> Option<Kahan> {
+    const LANES: usize = 8;
+    const LARGE: f64 = 1e290;
+    let (rows, rest) = values.as_chunks::<LANES>();
+    let (mut sums, mut rests, mut largest) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+    for row in rows {
+        for lane in 0..LANES {
+            // What rounding takes from an addition, whichever of the two is larger (Knuth).
+            let (before, value) = (sums[lane], row[lane]);
+            let after = before + value;
+            let added = after - before;
+            rests[lane] += (before - (after - added)) + (value - added);
+            sums[lane] = after;
+            largest[lane] = if value.abs() > largest[lane] { value.abs() } else { largest[lane] };
+        }
+    }
+    let mut total = Kahan::default();
+    for lane in 0..LANES {
+        total.merge(Kahan { sum: sums[lane], rest: rests[lane] });
+    }
+    rest.iter().for_each(|value| total.add(*value));
+    let small = largest.iter().all(|value| *value < LARGE);
+    (small && total.value().is_finite()).then_some(total)
+}
+
 /// A mean that is a sum divided at the end, unless that sum would overflow: then it is a running
 /// mean from there on.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -125,6 +163,25 @@ mod tests {
         right.add(-1e100);
         left.merge(right);
         assert_eq!(left.value(), 1.0);
+    }
+
+    #[test]
+    fn many_values_add_up_as_one_by_one() {
+        let one_by_one = |values: &[f64]| {
+            let mut sum = Kahan::default();
+            values.iter().for_each(|value| sum.add(*value));
+            sum.value()
+        };
+        let mut values: Vec<f64> = (0..1000).map(|i| f64::from(i * i) * 1e-3 - 7e4).collect();
+        values[17] = 1e80;
+        values[500] = -1e80;
+        let (all, expected) = (sum(&values).value(), one_by_one(&values));
+        assert!((all - expected).abs() < 1e-14 * expected.abs(), "{all} {expected}");
+        for odd in [f64::INFINITY, f64::NAN, f64::MAX] {
+            values[333] = odd;
+            values[334] = odd;
+            assert_eq!(sum(&values).value().to_bits(), one_by_one(&values).to_bits());
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod binary;
 mod budget;
 mod calendar;
 mod finish;
+mod forward;
 mod frame;
 mod functions;
 pub(crate) mod grid;

@@ -5,22 +5,20 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::QueryError;
 
-/// Cells that one task works on: its columns stay in the cache next to the samples.
-const TASK_CELLS: usize = 1 << 14;
-/// Series in one task at most.
-const TASK_SERIES_MAX: usize = 2048;
-/// Series in one task at least: fewer are not worth a hand-over.
-const TASK_SERIES_MIN: usize = 8;
+/// What one task costs, in cells and samples: it is worth a hand-over, and its columns stay in the
+/// cache next to the samples.
+const TASK_COST: usize = 1 << 15;
+/// What a series costs besides them.
+const SERIES_COST: usize = 256;
 
-/// Cuts `series` into the tasks' runs, by the number of steps alone.
-pub(crate) fn tasks(series: usize, steps: usize) -> Tasks {
-    let size = (TASK_CELLS / steps.max(1)).clamp(TASK_SERIES_MIN, TASK_SERIES_MAX);
-    Tasks { series, size }
+/// Cuts `series` into the tasks' runs, by what one of them costs about: its steps and its samples.
+pub(crate) fn tasks(series: usize, steps: usize, samples: usize) -> Tasks {
+    let cost = SERIES_COST.saturating_add(steps).saturating_add(samples);
+    Tasks { series, size: (TASK_COST / cost).max(1) }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,8 +37,8 @@ impl Tasks {
     }
 }
 
-/// Maps every task on `threads` threads (each with a state of its own) and folds the results in
-/// order on this one.
+/// Maps every task on up to `threads` threads (each with a state of its own; this one is among them)
+/// and folds the results in order on this one.
 pub(crate) fn ordered<S, T: Send>(
     threads: usize,
     tasks: Tasks,
@@ -53,49 +51,134 @@ pub(crate) fn ordered<S, T: Send>(
         let mut state = state();
         return (0..count).try_for_each(|task| fold(map(&mut state, tasks.run(task))?));
     }
-    let next = AtomicUsize::new(0);
-    let stop = AtomicBool::new(false);
+    let board = Board::new(count, 2 * threads);
     std::thread::scope(|scope| {
-        // Room for a few results keeps fast threads from running far ahead of the fold.
-        let (sender, receiver) = mpsc::sync_channel(2 * threads);
-        for _ in 0..threads.min(count) {
-            let (sender, next, stop, state, map) = (sender.clone(), &next, &stop, &state, &map);
+        for _ in 1..threads.min(count) {
+            let (board, state, map) = (&board, &state, &map);
             scope.spawn(move || {
+                let _stop = StopOnPanic(board);
                 let mut state = state();
-                while !stop.load(Ordering::Relaxed) {
-                    let task = next.fetch_add(1, Ordering::Relaxed);
-                    if task >= count {
-                        break;
-                    }
-                    let result = map(&mut state, tasks.run(task));
-                    if sender.send((task, result)).is_err() {
-                        break;
-                    }
+                while let Some(task) = board.take() {
+                    board.put(task, map(&mut state, tasks.run(task)));
                 }
             });
         }
-        drop(sender);
-        let folded = fold_in_order(receiver, &mut fold);
-        // The receiver is gone: threads blocked on a full channel see that and end.
-        stop.store(true, Ordering::Relaxed);
-        folded
+        let _stop = Stop(&board);
+        let mut state = state();
+        loop {
+            match board.next() {
+                Next::Fold(result) => fold(result?)?,
+                Next::Map(task) => board.put(task, map(&mut state, tasks.run(task))),
+                Next::End => return Ok(()),
+            }
+        }
     })
 }
 
-fn fold_in_order<T>(
-    results: mpsc::Receiver<(usize, Result<T, QueryError>)>,
-    fold: &mut impl FnMut(T) -> Result<(), QueryError>,
-) -> Result<(), QueryError> {
-    let mut early = BTreeMap::new();
-    let mut due = 0;
-    for (task, result) in results {
-        early.insert(task, result);
-        while let Some(result) = early.remove(&due) {
-            fold(result?)?;
-            due += 1;
+/// Which tasks are taken, and which results wait to be folded.
+struct Board<T> {
+    progress: Mutex<Progress<T>>,
+    changed: Condvar,
+    count: usize,
+    /// How far the tasks taken may be ahead of the fold.
+    ahead: usize,
+}
+
+struct Progress<T> {
+    /// The next task to be taken.
+    next: usize,
+    /// The next result to be folded.
+    due: usize,
+    results: BTreeMap<usize, Result<T, QueryError>>,
+    stopped: bool,
+}
+
+/// What the folding thread is to do.
+enum Next<T> {
+    Fold(Result<T, QueryError>),
+    Map(usize),
+    End,
+}
+
+impl<T> Board<T> {
+    fn new(count: usize, ahead: usize) -> Self {
+        let progress = Progress { next: 0, due: 0, results: BTreeMap::new(), stopped: false };
+        Self { progress: Mutex::new(progress), changed: Condvar::new(), count, ahead }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress<T>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, progress: MutexGuard<'a, Progress<T>>) -> MutexGuard<'a, Progress<T>> {
+        self.changed.wait(progress).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A task for a helping thread, once it would not run too far ahead; `None` when all are taken.
+    fn take(&self) -> Option<usize> {
+        let mut progress = self.lock();
+        loop {
+            if progress.stopped || progress.next >= self.count {
+                return None;
+            }
+            if progress.next < progress.due + self.ahead {
+                progress.next += 1;
+                return Some(progress.next - 1);
+            }
+            progress = self.wait(progress);
         }
     }
-    Ok(())
+
+    fn put(&self, task: usize, result: Result<T, QueryError>) {
+        self.lock().results.insert(task, result);
+        self.changed.notify_all();
+    }
+
+    /// What the folding thread is to do next: it folds what is due before it takes a task itself.
+    fn next(&self) -> Next<T> {
+        let mut progress = self.lock();
+        loop {
+            let due = progress.due;
+            if let Some(result) = progress.results.remove(&due) {
+                progress.due += 1;
+                self.changed.notify_all();
+                return Next::Fold(result);
+            }
+            if due == self.count || progress.stopped {
+                return Next::End;
+            }
+            if progress.next < self.count {
+                progress.next += 1;
+                return Next::Map(progress.next - 1);
+            }
+            progress = self.wait(progress);
+        }
+    }
+
+    fn stop(&self) {
+        self.lock().stopped = true;
+        self.changed.notify_all();
+    }
+}
+
+/// However the fold ends, the helping threads end as well.
+struct Stop<'a, T>(&'a Board<T>);
+
+impl<T> Drop for Stop<'_, T> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// The fold does not wait for the result of a thread that panicked; the scope passes the panic on.
+struct StopOnPanic<'a, T>(&'a Board<T>);
+
+impl<T> Drop for StopOnPanic<'_, T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +190,7 @@ mod tests {
         let map = |_: &mut (), run: Range<usize>| Ok(run.collect::<Vec<_>>());
         ordered(
             threads,
-            tasks(100_000, 1000),
+            tasks(100_000, 1000, 0),
             || (),
             map,
             |run| {
@@ -136,7 +219,7 @@ mod tests {
                     Err(QueryError::execution(run.start.to_string()))
                 }
             };
-            let result = ordered(threads, tasks(1 << 20, 1 << 8), || (), map, Ok);
+            let result = ordered(threads, tasks(1 << 20, 0, 0), || (), map, Ok);
             assert_eq!(result, Err(QueryError::execution("512")));
         }
     }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use metricstor_model::{Labels, METRIC_NAME, Samples, SeriesSet};
+use metricstor_model::{Labels, METRIC_NAME, Samples, SeriesSet, TimeRange};
 
 use crate::QueryError;
 use crate::ast::{RangeExtension, Span};
@@ -51,6 +51,9 @@ pub(crate) struct Pipeline<'a> {
     pub by_step: bool,
 }
 
+/// How far apart samples usually are, in milliseconds, to guess how many there will be.
+const USUAL_INTERVAL: i64 = 15_000;
+
 /// A computed run.
 pub(crate) struct Run {
     pub frame: Frame,
@@ -76,7 +79,9 @@ impl Pipeline<'_> {
     }
 
     pub fn tasks(&self) -> Tasks {
-        tasks(self.series().len(), self.grid.len)
+        let times = self.times(&self.extent());
+        let samples = times.end.saturating_sub(times.start) / USUAL_INTERVAL;
+        tasks(self.series().len(), self.grid.len, samples.max(0) as usize)
     }
 
     /// Fails if the function does not go with the selector.
@@ -173,8 +178,8 @@ impl Pipeline<'_> {
         }
     }
 
-    /// Reads series `i` and applies the intake to it.
-    fn read(&self, scratch: &mut Scratch, i: usize, run: &mut Run) -> Result<(), QueryError> {
+    /// Where each step looks.
+    fn extent(&self) -> Extent {
         let (lookback, shift) = (self.query.lookback, self.selector.shift);
         let (range, before, after) = match (&self.intake, self.selector.extension) {
             (Intake::Instant(_), _) => (0, lookback, 0),
@@ -183,8 +188,20 @@ impl Pipeline<'_> {
             (Intake::Range { range, .. }, RangeExtension::Anchored) => (*range, lookback, 0),
             (Intake::Range { range, .. }, RangeExtension::Smoothed) => (*range, lookback, lookback),
         };
-        let samples = shift.range(&self.grid, range.saturating_add(before), after);
-        self.series().read(i, samples, &mut scratch.samples)?;
+        Extent { shift, range, before, after }
+    }
+
+    /// The samples that all steps together look at.
+    fn times(&self, extent: &Extent) -> TimeRange {
+        let before = extent.range.saturating_add(extent.before);
+        extent.shift.range(&self.grid, before, extent.after)
+    }
+
+    /// Reads series `i` and applies the intake to it.
+    fn read(&self, scratch: &mut Scratch, i: usize, run: &mut Run) -> Result<(), QueryError> {
+        let (lookback, shift) = (self.query.lookback, self.selector.shift);
+        let extent = self.extent();
+        self.series().read(i, self.times(&extent), &mut scratch.samples)?;
         if let Intake::Instant(take) = self.intake {
             let Scratch { samples, results, .. } = scratch;
             // Prometheus forgets the offset when it looks for the time at a fixed moment, though not
@@ -194,7 +211,6 @@ impl Pipeline<'_> {
             pick(samples, &self.grid, shift, lookback, take, results, &mut run.reads);
             return Ok(());
         }
-        let extent = Extent { shift, range, before, after };
         self.apply(scratch, i, &extent, run)
     }
 

@@ -77,7 +77,7 @@ impl<'a> Evaluator<'a> {
         let query = self.query;
         ordered(
             query.options.threads,
-            tasks(input.len(), grid.len.max(inner.len)),
+            tasks(input.len(), grid.len, inner.len),
             || (function(), Track::default(), Results::default()),
             |(function, track, results), series| {
                 let mut frame = Frame::new(&query.budget, grid.len);

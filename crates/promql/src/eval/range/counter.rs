@@ -123,7 +123,7 @@ impl Extrapolated {
             None => Outcome::Nothing,
             Some(mut change) => {
                 change.mul(factor.value);
-                Outcome::Histogram(change)
+                change.into()
             }
         }
     }
@@ -186,6 +186,21 @@ struct Factor {
     from_zero: bool,
 }
 
+/// Appends the places of the values that are below the one before them.
+fn push_falls(values: &[f64], places: &mut Vec<usize>) {
+    // Counters hardly ever fall: runs without a fall are passed over at once.
+    const RUN: usize = 128;
+    let Some(after) = values.get(1..) else { return };
+    for (run, (before, after)) in values.chunks(RUN).zip(after.chunks(RUN)).enumerate() {
+        let fell = |(before, after): (&f64, &f64)| after < before;
+        let falls = before.iter().zip(after).map(fell);
+        if falls.clone().fold(false, |any, fell| any | fell) {
+            let places_of = falls.enumerate().filter(|(_, fell)| *fell);
+            places.extend(places_of.map(|(i, _)| run * RUN + i + 1));
+        }
+    }
+}
+
 impl Kernel for Extrapolated {
     fn begin(&mut self, track: &Track) {
         self.resets.clear();
@@ -195,7 +210,7 @@ impl Kernel for Extrapolated {
         }
         let fell = |i: &usize| track.values[*i] < track.values[*i - 1];
         if track.starts.is_empty() {
-            self.resets.extend((1..track.values.len()).filter(fell));
+            push_falls(&track.values, &mut self.resets);
         } else {
             let restarted = |i: &usize| {
                 let (i, before) = (*i, *i - 1);

@@ -259,6 +259,6 @@ impl Kernel for Extended {
         if w.histograms.is_empty() {
             return Ok(self.floats(w).into());
         }
-        Ok(self.histograms(w, remarks).map_or(Outcome::Nothing, Outcome::Histogram))
+        Ok(self.histograms(w, remarks).map_or(Outcome::Nothing, Outcome::from))
     }
 }

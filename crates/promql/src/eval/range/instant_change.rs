@@ -102,7 +102,7 @@ impl Kernel for LastChange {
                         if self.rate {
                             change.div(seconds);
                         }
-                        Outcome::Histogram(change)
+                        change.into()
                     }
                 }
             }

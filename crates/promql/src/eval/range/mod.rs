@@ -27,7 +27,7 @@ use track::Track;
 use window::{Extent, Remarks, Results, slide};
 
 /// From how many windows per sample on it pays to keep partial results between windows.
-const SLIDING_OVERLAP: i64 = 4;
+const SLIDING_OVERLAP: i64 = 16;
 
 /// A range function with its scalar arguments, ready to be applied to series after series.
 #[derive(Debug)]

@@ -1,10 +1,12 @@
 //! `sum_over_time`, `avg_over_time` and their like: one number from all samples of a window.
 
+use std::sync::Arc;
+
 use metricstor_model::{HistogramMean, HistogramSum, Reconciled};
 
 use crate::QueryError;
 use crate::eval::annotations::Operation;
-use crate::eval::kahan::{Kahan, Mean};
+use crate::eval::kahan::{self, Kahan, Mean};
 use crate::eval::range::sliding::{Fold, Sliding};
 use crate::eval::range::track::{Point, Track};
 use crate::eval::range::window::{Kernel, Outcome, Remarks, Window};
@@ -59,11 +61,7 @@ impl Sum {
     fn floats(&mut self, w: &Window<'_>) -> f64 {
         let sum = match &mut self.sliding {
             Some(sliding) => sliding.fold(w.first, w.values),
-            None => {
-                let mut sum = Kahan::default();
-                w.values.iter().for_each(|value| sum.add(*value));
-                sum
-            }
+            None => kahan::sum(w.values),
         };
         if sum.sum.is_infinite() { sum.sum } else { sum.value() }
     }
@@ -98,11 +96,13 @@ pub(crate) struct Avg {
 
 impl Avg {
     fn floats(&mut self, w: &Window<'_>) -> f64 {
-        if let Some(sliding) = &mut self.sliding {
-            let (sum, count) = (sliding.fold(w.first, w.values), w.values.len() as f64);
-            if !sum.sum.is_infinite() {
-                return sum.sum / count + sum.rest / count;
-            }
+        let sum = match &mut self.sliding {
+            Some(sliding) => sliding.fold(w.first, w.values),
+            None => kahan::sum(w.values),
+        };
+        let count = w.values.len() as f64;
+        if !sum.sum.is_infinite() && !sum.sum.is_nan() {
+            return sum.sum / count + sum.rest / count;
         }
         let mut mean = Mean::of(w.values[0]);
         w.values[1..].iter().for_each(|value| mean.add(*value));
@@ -141,7 +141,7 @@ fn histograms(
         return Outcome::Nothing;
     }
     match combine(w.histograms, remarks) {
-        Some(histogram) => Outcome::Histogram(histogram),
+        Some(histogram) => histogram.into(),
         None => {
             remarks.notes.mixed_exponential_custom(&(remarks.name)(), remarks.span);
             Outcome::Nothing
@@ -183,6 +183,33 @@ pub(super) struct Best {
     pub max: bool,
 }
 
+impl Best {
+    /// The best of many values, several at once; `None` where that is no number, or a zero whose sign
+    /// depends on the order.
+    fn of_many(&self, values: &[f64]) -> Option<f64> {
+        const LANES: usize = 8;
+        let (rows, rest) = values.as_chunks::<LANES>();
+        let worst = if self.max { f64::NEG_INFINITY } else { f64::INFINITY };
+        let mut lanes = [worst; LANES];
+        // Written out for both: a comparison that is known compiles to one instruction for a row.
+        let value = if self.max {
+            rows.iter().for_each(|row| keep(&mut lanes, row, |value, best| value > best));
+            lanes.iter().chain(rest).fold(worst, |a, b| if *b > a { *b } else { a })
+        } else {
+            rows.iter().for_each(|row| keep(&mut lanes, row, |value, best| value < best));
+            lanes.iter().chain(rest).fold(worst, |a, b| if *b < a { *b } else { a })
+        };
+        (value.is_finite() && value != 0.0).then_some(value)
+    }
+}
+
+#[inline]
+fn keep<const N: usize>(best: &mut [f64; N], row: &[f64; N], better: impl Fn(f64, f64) -> bool) {
+    for (best, value) in best.iter_mut().zip(row) {
+        *best = if better(*value, *best) { *value } else { *best };
+    }
+}
+
 impl Fold for Best {
     type State = f64;
 
@@ -204,7 +231,9 @@ impl Extreme {
             return sliding.fold(w.first, w.values);
         }
         let best = Best { max: self.max };
-        w.values[1..].iter().fold(w.values[0], |state, value| best.join(state, *value))
+        best.of_many(w.values).unwrap_or_else(|| {
+            w.values[1..].iter().fold(w.values[0], |state, value| best.join(state, *value))
+        })
     }
 
     fn time(&self, w: &Window<'_>) -> f64 {
@@ -256,7 +285,7 @@ impl Kernel for Edge {
                 Outcome::Float(if self.time { *t as f64 / 1000.0 } else { *value })
             }
             (_, Some((t, _))) if self.time => Outcome::Float(*t as f64 / 1000.0),
-            (_, Some((_, histogram))) => Outcome::Histogram((**histogram).clone()),
+            (_, Some((_, histogram))) => Outcome::Histogram(Arc::clone(histogram)),
             (_, None) => Outcome::Nothing,
         })
     }

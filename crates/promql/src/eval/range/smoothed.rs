@@ -35,17 +35,17 @@ impl Smoothed {
             let Some((_, last)) = points.last() else { return Outcome::Nothing };
             let mut histogram = (**last).clone();
             histogram.counter_reset_hint = CounterResetHint::Unknown;
-            return Outcome::Histogram(histogram);
+            return histogram.into();
         };
         if after.0 == time {
-            return Outcome::Histogram((*after.1).clone());
+            return Outcome::Histogram(Arc::clone(&after.1));
         }
         let Some(before) = at.checked_sub(1).map(|i| &points[i]) else { return Outcome::Nothing };
         let gauge = |p: &Point| p.1.counter_reset_hint == CounterResetHint::Gauge;
         let counter = !(gauge(before) && gauge(after));
         let fit = before.1.uses_custom_buckets() == after.1.uses_custom_buckets();
         match interpolate_histograms(before, after, time, counter, remarks) {
-            Ok(histogram) if fit => Outcome::Histogram(Arc::unwrap_or_clone(histogram)),
+            Ok(histogram) if fit => Outcome::Histogram(histogram),
             _ => {
                 remarks.notes.mixed_exponential_custom(&(remarks.name)(), remarks.span);
                 Outcome::Nothing

@@ -36,7 +36,7 @@ impl Track {
     pub fn load(&mut self, samples: &mut Samples, starts: bool) {
         self.clear();
         let starts = starts && !samples.start_timestamps.is_empty();
-        let stale = samples.values.iter().any(|value| value.to_bits() == STALE_NAN);
+        let stale = may_be_stale(&samples.values);
         if samples.histograms.is_empty() && !stale {
             std::mem::swap(&mut self.times, &mut samples.timestamps);
             std::mem::swap(&mut self.values, &mut samples.values);
@@ -91,6 +91,12 @@ impl Track {
             previous = Some(whole);
         }
     }
+}
+
+/// Is there a NaN, of whichever kind? Looks at many values at once.
+fn may_be_stale(values: &[f64]) -> bool {
+    let any_nan = |run: &[f64]| run.iter().fold(false, |any, value| any | value.is_nan());
+    values.chunks(256).any(any_nan)
 }
 
 fn without_reset_hint(h: &Arc<FloatHistogram>) -> Arc<FloatHistogram> {

@@ -3,15 +3,19 @@
 //! Invariant: windows are open on the left and closed on the right; their ends only ever move
 //! forward, so that all windows of a series together cost as much as its samples.
 
-use crate::QueryError;
-use crate::ast::Span;
-use crate::eval::annotations::Annotations;
-use crate::eval::frame::{ABSENT, HISTOGRAM, Histograms, float_cell, histogram_weight, is_float};
-use crate::eval::grid::{Grid, Shift};
-use crate::eval::samples::Reads;
+use std::ops::Range;
+use std::sync::Arc;
+
 use metricstor_model::FloatHistogram;
 
 use super::track::{Point, Track};
+use crate::QueryError;
+use crate::ast::Span;
+use crate::eval::annotations::Annotations;
+use crate::eval::forward::Forward;
+use crate::eval::frame::{ABSENT, HISTOGRAM, Histograms, float_cell, histogram_weight, is_float};
+use crate::eval::grid::{Grid, Shift};
+use crate::eval::samples::Reads;
 
 /// Which window belongs to a step. Milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +63,13 @@ impl Window<'_> {
 pub(crate) enum Outcome {
     Nothing,
     Float(f64),
-    Histogram(FloatHistogram),
+    Histogram(Arc<FloatHistogram>),
+}
+
+impl From<FloatHistogram> for Outcome {
+    fn from(histogram: FloatHistogram) -> Self {
+        Self::Histogram(histogram.into())
+    }
 }
 
 impl From<Option<f64>> for Outcome {
@@ -106,13 +116,14 @@ impl Results {
         self.cells.iter().any(|cell| is_float(*cell))
     }
 
+    #[inline]
     fn set(&mut self, step: usize, outcome: Outcome) {
         match outcome {
             Outcome::Nothing => return,
             Outcome::Float(value) => self.cells[step] = float_cell(value),
             Outcome::Histogram(histogram) => {
                 self.cells[step] = HISTOGRAM;
-                self.histograms.push((step as u32, histogram.into()));
+                self.histograms.push((step as u32, histogram));
             }
         }
         self.any = true;
@@ -140,28 +151,25 @@ pub(crate) fn slide(
         let start = end.saturating_sub(extent.range);
         let (from, to) = (start.saturating_sub(extent.before), end.saturating_add(extent.after));
         let mut fresh = floats.advance(&track.times, |t| *t, from, to);
-        let mut weight = floats.to - floats.from;
+        let mut weight = floats.range().len();
         if !track.histograms.is_empty() {
             let new = histograms.advance(&track.histograms, |point| point.0, from, to);
             let weigh =
                 |points: &[Point]| points.iter().map(|p| histogram_weight(&p.1)).sum::<usize>();
-            weight += weigh(&track.histograms[histograms.from..histograms.to]);
-            fresh += weigh(&track.histograms[histograms.to - new..histograms.to]);
+            weight += weigh(&track.histograms[histograms.range()]);
+            fresh += weigh(&track.histograms[histograms.to.at - new..histograms.to.at]);
         }
         if weight == 0 {
             continue;
         }
         reads.add(step, weight, fresh);
         let window = Window {
-            times: &track.times[floats.from..floats.to],
-            values: &track.values[floats.from..floats.to],
-            histograms: &track.histograms[histograms.from..histograms.to],
-            starts: track.starts.get(floats.from..floats.to).unwrap_or(&[]),
-            histogram_starts: track
-                .histogram_starts
-                .get(histograms.from..histograms.to)
-                .unwrap_or(&[]),
-            first: floats.from,
+            times: &track.times[floats.range()],
+            values: &track.values[floats.range()],
+            histograms: &track.histograms[histograms.range()],
+            starts: track.starts.get(floats.range()).unwrap_or(&[]),
+            histogram_starts: track.histogram_starts.get(histograms.range()).unwrap_or(&[]),
+            first: floats.from.at,
             start,
             end,
             seconds: extent.range as f64 / 1000.0,
@@ -176,21 +184,21 @@ pub(crate) fn slide(
 /// A part of a list that moves forward over it.
 #[derive(Debug, Default, Clone, Copy)]
 struct Slice {
-    from: usize,
-    to: usize,
+    from: Forward,
+    to: Forward,
 }
 
 impl Slice {
     /// Moves to what lies inside `(start, end]`; how many entries were not seen before.
     #[inline]
     fn advance<T>(&mut self, list: &[T], time: impl Fn(&T) -> i64, start: i64, end: i64) -> usize {
-        let before = self.to;
-        while self.to < list.len() && time(&list[self.to]) <= end {
-            self.to += 1;
-        }
-        while self.from < self.to && time(&list[self.from]) <= start {
-            self.from += 1;
-        }
-        self.to - self.from.max(before)
+        let before = self.to.at;
+        let to = self.to.advance(list, |entry| time(entry) <= end);
+        let from = self.from.advance(&list[..to], |entry| time(entry) <= start);
+        to - from.max(before)
+    }
+
+    fn range(&self) -> Range<usize> {
+        self.from.at..self.to.at
     }
 }
