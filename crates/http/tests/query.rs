@@ -373,6 +373,26 @@ fn a_query_ends_when_its_time_is_up() {
 }
 
 #[test]
+fn an_explained_query_tells_what_each_operation_took() {
+    let server = filled();
+    let query = encoded("sum by (job) (rate(requests_total[2m]))");
+    let range = format!("query_range?start={}&end={T}&step=60", T - 60);
+    for (path, samples) in [("query?", 8), (&format!("{range}&"), 12)] {
+        let reply = server.get(&format!("/api/v1/{path}query={query}&explain=1"));
+        let json: serde_json::Value = serde_json::from_str(reply.text()).unwrap();
+        let sum = &json["data"]["explain"];
+        assert_eq!(sum["operation"], "sum by (job)", "{json}");
+        assert!(sum["seconds"].as_f64().unwrap() > 0.0);
+        let rate = &sum["operands"][0];
+        assert_eq!((&rate["operation"], &rate["streamed"]), (&"rate".into(), &true.into()));
+        let selector = &rate["operands"][0];
+        assert_eq!(selector["expression"], "requests_total[2m]");
+        assert_eq!((&selector["series"], &selector["samples"]), (&1.into(), &samples.into()));
+    }
+    assert!(!server.get(&format!("/api/v1/query?query={query}")).text().contains("explain"));
+}
+
+#[test]
 fn hostile_queries_are_refused_or_answered_and_the_server_goes_on() {
     let server = filled();
     let nested = |open: &str, n: usize| format!("{}up{}", open.repeat(n), ")".repeat(n));

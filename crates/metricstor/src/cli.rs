@@ -80,6 +80,9 @@ pub struct QueryArgs {
     /// The range's step [default: 120 steps]
     #[arg(long, value_name = "DURATION")]
     pub step: Option<String>,
+    /// Show how the answer is worked out instead: each operation with series, samples, memory, time
+    #[arg(long)]
+    pub explain: bool,
     /// How to show the answer
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     pub output: Output,

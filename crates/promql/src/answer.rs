@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use metricstor_model::{FloatHistogram, Labels};
 
+use crate::Explanation;
+
 /// A query's value with what there is to say about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
@@ -12,6 +14,8 @@ pub struct Answer {
     pub warnings: Vec<String>,
     pub infos: Vec<String>,
     pub stats: Stats,
+    /// When asked for.
+    pub explanation: Option<Explanation>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -2,9 +2,9 @@
 
 use crate::ast::ValueType;
 use crate::eval::grid::Grid;
-use crate::eval::{Evaluator, Query, finish};
+use crate::eval::{Evaluator, Profile, Query, finish};
 use crate::plan::{Settings, plan};
-use crate::{Answer, Expr, Interrupt, QueryError, Source};
+use crate::{Answer, Expr, Interrupt, QueryError, Source, Stopwatch};
 
 /// What an engine allows itself, and the language's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,12 +49,14 @@ impl Default for EngineOptions {
 }
 
 /// Settings of a single query.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct QueryOptions {
     /// Overrides [`EngineOptions::lookback_ms`]; `None` and values below 1 do not.
     pub lookback_ms: Option<i64>,
     /// Fill the per-step lists of [`crate::Stats`].
     pub per_step_stats: bool,
+    /// Fill [`Answer::explanation`], by this clock.
+    pub explain: Option<Stopwatch>,
 }
 
 /// When to evaluate. Milliseconds since the Unix epoch.
@@ -124,10 +126,12 @@ impl Engine {
         let plan = plan(expr, grid, settings)?;
         let query = Query::new(&plan, &self.options, lookback, source, interrupt)?;
         let mut evaluator = Evaluator::new(&query, &grid, options.per_step_stats);
+        evaluator.profile = options.explain.map(|clock| Profile::new(clock, plan.nodes));
         let value = evaluator.evaluate(&plan.root, grid)?;
         interrupt.check()?;
         let range = matches!(time, QueryTime::Range { .. });
-        Ok(finish(evaluator, value, &grid, range, text))
+        let explanation = evaluator.profile.as_ref().map(|profile| profile.explain(&plan, text));
+        Ok(Answer { explanation, ..finish(evaluator, value, &grid, range, text) })
     }
 
     /// The times to evaluate at, and the step.

@@ -7,9 +7,10 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use metricstor_model::{Matcher, SelectError, SeriesSet, TimeRange};
-use metricstor_promql::{Hints, QueryOptions, QueryTime, Source};
+use metricstor_promql::{Hints, QueryOptions, QueryTime, Source, Stopwatch};
 use metricstor_storage::Store;
 
+use super::explain::stopwatch;
 use super::result::{Statistics, write_answer};
 use super::run::{Ask, run};
 use crate::app::App;
@@ -93,8 +94,11 @@ async fn evaluate(
         let asked = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         ask.timeout = ask.timeout.min(asked);
     }
-    let options =
-        QueryOptions { lookback_ms: lookback(&form)?, per_step_stats: form.get("stats") == "all" };
+    let options = QueryOptions {
+        lookback_ms: lookback(&form)?,
+        per_step_stats: form.get("stats") == "all",
+        explain: matches!(form.get("explain"), "1" | "true").then_some(stopwatch as Stopwatch),
+    };
     let queued = Instant::now();
     run(app, caller, ask, move |app, interrupt, sink| {
         let queue_time = queued.elapsed();

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod evaluate;
+mod explain;
 mod federate;
 mod histogram;
 mod label_name;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use metricstor_promql::{Answer, MatrixSeries, SampleValue, Stats, Value, VectorSample};
 
+use super::explain::push_explanation;
 use super::histogram::push_histogram;
 use crate::json::{push_html_string, push_labels, push_number, push_timestamp, push_value};
 use crate::reply::{Gone, Sink};
@@ -69,6 +70,10 @@ pub fn write_answer(
     }
     if let Some(statistics) = statistics {
         push_statistics(sink.out(), statistics);
+    }
+    if let Some(explanation) = &answer.explanation {
+        sink.out().extend_from_slice(br#","explain":"#);
+        push_explanation(sink.out(), explanation);
     }
     sink.out().push(b'}');
     let truncation = truncated.then_some(TRUNCATED);

@@ -1,6 +1,8 @@
-//! `metricstor query`: asks a running server, shows the answer as table, JSON, CSV or graph.
+//! `metricstor query`: asks a running server, shows the answer as table, JSON, CSV or graph, or how
+//! it was worked out.
 
 mod csv;
+mod explain;
 mod graph;
 mod result;
 mod table;
@@ -44,7 +46,12 @@ pub fn query(args: &QueryArgs) -> anyhow::Result<()> {
     for note in &result.notes {
         eprintln!("{note}");
     }
-    show(&mut out, args.output, &result.series, colored)
+    match &result.explanation {
+        Some(explanation) => explain::write(&mut out, explanation)?,
+        None if args.explain => bail!("the server does not explain queries"),
+        None => show(&mut out, args.output, &result.series, colored)?,
+    }
+    Ok(())
 }
 
 fn show(
@@ -67,6 +74,9 @@ fn request(
     now: i64,
 ) -> anyhow::Result<(&'static str, Vec<(&'static str, String)>)> {
     let mut fields = vec![("query", args.expr.clone())];
+    if args.explain {
+        fields.push(("explain", "1".to_owned()));
+    }
     let is_range = args.start.is_some()
         || args.end.is_some()
         || args.step.is_some()

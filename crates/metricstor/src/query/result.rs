@@ -4,6 +4,8 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::explain::Explanation;
+
 /// One row of an answer: its name and its points.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
@@ -13,11 +15,13 @@ pub struct Series {
     pub points: Vec<(f64, String)>,
 }
 
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct QueryResult {
     pub series: Vec<Series>,
     /// Warnings and infos.
     pub notes: Vec<String>,
+    /// When asked for.
+    pub explanation: Option<Explanation>,
 }
 
 #[derive(Deserialize)]
@@ -37,6 +41,7 @@ struct Envelope {
 struct Data {
     result_type: String,
     result: Value,
+    explain: Option<Explanation>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +72,7 @@ pub fn parse(status: u16, body: &[u8]) -> anyhow::Result<QueryResult> {
     };
     let warnings = envelope.warnings.iter().map(|text| format!("warning: {text}"));
     let notes = warnings.chain(envelope.infos.iter().map(|text| format!("info: {text}"))).collect();
-    Ok(QueryResult { series, notes })
+    Ok(QueryResult { series, notes, explanation: data.explain })
 }
 
 fn series(row: Row) -> Series {

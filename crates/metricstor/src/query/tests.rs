@@ -80,3 +80,28 @@ fn an_error_is_told_in_the_servers_words() {
     let error = result::parse(502, b"<html>").unwrap_err();
     assert!(error.to_string().contains("answered 502"));
 }
+
+#[test]
+fn an_explanation_is_a_tree_with_aligned_figures() {
+    let selector = r#"{"operation":"range selector","expression":"x[5m]","series":12,"samples":48000,
+        "bytes":768000,"once":false,"streamed":true,"seconds":0.0015,"operands":[]}"#;
+    let number = r#"{"operation":"number","expression":"2","series":1,"samples":1,"bytes":8,
+        "once":false,"streamed":false,"seconds":0,"operands":[]}"#;
+    let root = format!(
+        r#"{{"status":"success","data":{{"resultType":"vector","result":[],"explain":
+        {{"operation":"*","expression":"","series":12,"samples":12,"bytes":96,"once":false,
+        "streamed":false,"seconds":1.25,"operands":[{selector},{number}]}}}}}}"#
+    );
+    let result = result::parse(200, root.as_bytes()).unwrap();
+    let mut out = Vec::new();
+    explain::write(&mut out, result.explanation.as_ref().unwrap()).unwrap();
+    let expected = "\
+operation          series  samples    memory      time
+*                      12       12      96 B    1.25 s
+├─ range selector      12    48000  768.0 kB  1.500 ms  x[5m] (streamed)
+└─ number                                               2
+";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+    let (_, fields) = request(&args(&["x", "--explain"]), NOW).unwrap();
+    assert!(fields.contains(&("explain", "1".to_owned())));
+}

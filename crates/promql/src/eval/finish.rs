@@ -29,7 +29,7 @@ pub(crate) fn finish(
     };
     let (warnings, infos) = evaluator.notes.render(text);
     let stats = stats(evaluator.reads, evaluator.held, grid);
-    Answer { value, warnings, infos, stats }
+    Answer { value, warnings, infos, stats, explanation: None }
 }
 
 fn scalar_series(scalar: &Scalar, grid: &Grid) -> Vec<MatrixSeries> {

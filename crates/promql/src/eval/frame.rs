@@ -255,6 +255,13 @@ impl Frame {
         cells + histograms.sum::<usize>()
     }
 
+    /// Bytes of memory, about.
+    pub fn size(&self) -> usize {
+        let labels: usize = self.heads.iter().map(|head| head.labels.size()).sum();
+        let histograms = self.histograms.iter().flatten().map(|(_, h)| 16 * histogram_weight(h));
+        8 * self.cells.len() + labels + histograms.sum::<usize>()
+    }
+
     /// The value at one step repeated for `steps` steps.
     pub fn repeated(&self, steps: usize) -> Result<Self, QueryError> {
         let mut frame = Self::new(self.budget(), steps);

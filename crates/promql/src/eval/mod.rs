@@ -19,6 +19,7 @@ mod number;
 mod operator;
 mod parallel;
 mod pipeline;
+mod profile;
 mod quantile;
 mod query;
 mod range;
@@ -30,6 +31,7 @@ mod stream;
 mod subquery;
 
 pub(crate) use finish::finish;
+pub(crate) use profile::Profile;
 pub(crate) use query::Query;
 
 use crate::QueryError;
@@ -40,6 +42,7 @@ use frame::Frame;
 use grid::Grid;
 use parallel::ordered;
 use pipeline::Pipeline;
+use profile::{Cost, absorb};
 use range::matrix::Matrix;
 use samples::{Held, Reads};
 use scalar::Scalar;
@@ -58,6 +61,8 @@ pub(crate) struct Evaluator<'a> {
     pub notes: Annotations,
     pub reads: Reads,
     pub held: Held,
+    /// When the query is to be explained.
+    pub profile: Option<Profile>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -68,6 +73,7 @@ impl<'a> Evaluator<'a> {
             notes: Annotations::default(),
             reads: Reads::new(if by_step { grid.len } else { 0 }),
             held: Held::default(),
+            profile: None,
         }
     }
 
@@ -94,7 +100,7 @@ impl<'a> Evaluator<'a> {
         if grid.len == 0 {
             return Ok(self.empty(grid));
         }
-        let held = self.held.now;
+        let (held, begun) = (self.held.now, self.begin());
         let frame = if node.once && !grid.is_instant() {
             let first = self.at_first(grid, |this| this.vector_at_once(node, grid.first()))?;
             first.repeated(grid.len)?
@@ -102,6 +108,7 @@ impl<'a> Evaluator<'a> {
             self.vector_at_once(node, grid)?
         };
         self.hold(held, frame.samples())?;
+        self.end(node, begun, || Cost::of(&frame));
         Ok(frame)
     }
 
@@ -156,7 +163,7 @@ impl<'a> Evaluator<'a> {
     /// Computes all series of a pipeline.
     fn collect(&mut self, pipeline: &Pipeline<'_>) -> Result<Frame, QueryError> {
         let mut frame = self.empty(pipeline.grid);
-        let Self { query, notes, reads, held } = self;
+        let Self { query, notes, reads, held, profile } = self;
         let (mut samples, mut ambiguous) = (held.now, false);
         ordered(
             query.options.threads,
@@ -174,6 +181,7 @@ impl<'a> Evaluator<'a> {
                 }
                 notes.merge(run.notes);
                 reads.merge(&run.reads);
+                absorb(profile, &pipeline.nodes, &run.laps);
                 ambiguous |= run.ambiguous;
                 frame.append(run.frame)
             },

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use metricstor_model::{Labels, METRIC_NAME, Samples, SeriesSet, TimeRange};
 
-use crate::QueryError;
 use crate::ast::{RangeExtension, Span};
 use crate::eval::annotations::Annotations;
-use crate::eval::frame::{Frame, Head};
+use crate::eval::frame::{Frame, Head, histogram_weight};
 use crate::eval::grid::{Grid, Shift};
 use crate::eval::instant::{Take, pick};
 use crate::eval::parallel::{Tasks, tasks};
+use crate::eval::profile::{Cost, Laps};
 use crate::eval::query::Query;
 use crate::eval::range::RangeFunction;
 use crate::eval::range::smoothed::Smoothed;
@@ -26,6 +26,7 @@ use crate::eval::samples::Reads;
 use crate::eval::scalar::Scalar;
 use crate::eval::stage::Stage;
 use crate::plan::Selector;
+use crate::{QueryError, Stopwatch};
 
 /// What is read from each series.
 #[derive(Debug)]
@@ -49,6 +50,10 @@ pub(crate) struct Pipeline<'a> {
     pub stages: Vec<Stage>,
     /// Count samples by step.
     pub by_step: bool,
+    /// The numbers of the plan's nodes: the selector, the function over it if there is one, the stages.
+    pub nodes: Vec<usize>,
+    /// Present if the query is to be explained.
+    pub stopwatch: Option<Stopwatch>,
 }
 
 /// How far apart samples usually are, in milliseconds, to guess how many there will be.
@@ -59,6 +64,7 @@ pub(crate) struct Run {
     pub frame: Frame,
     pub notes: Annotations,
     pub reads: Reads,
+    pub laps: Laps,
     /// Labels other than the name were dropped with it: series may have become equal.
     pub ambiguous: bool,
 }
@@ -71,6 +77,17 @@ pub(crate) struct Scratch {
     function: Option<RangeFunction>,
     /// The metric was remarked on in this run.
     remarked: bool,
+}
+
+/// What reading a series gave.
+fn cost(samples: &Samples) -> Cost {
+    let histograms = samples.histograms.iter().map(|(_, h)| 16 * histogram_weight(h) as u64);
+    Cost {
+        series: 1,
+        samples: samples.len() as u64,
+        bytes: 16 * samples.len() as u64 + histograms.sum::<u64>(),
+        ..Cost::default()
+    }
 }
 
 impl Pipeline<'_> {
@@ -140,8 +157,10 @@ impl Pipeline<'_> {
             frame: Frame::new(&self.query.budget, self.grid.len),
             notes: Annotations::default(),
             reads: Reads::new(if self.by_step { self.grid.len } else { 0 }),
+            laps: Laps::start(self.stopwatch, self.nodes.len()),
             ambiguous: self.selector.name().is_none(),
         };
+        let intake = self.nodes.len().saturating_sub(1 + self.stages.len());
         scratch.remarked = false;
         run.frame.reserve(series.len())?;
         for i in series {
@@ -149,6 +168,9 @@ impl Pipeline<'_> {
             self.read(scratch, i, &mut run)?;
             let results = &mut scratch.results;
             if results.any {
+                if intake > 0 {
+                    run.laps.lap(intake, || Cost::of_cells(&results.cells));
+                }
                 let drop_name = self.intake_drops_name();
                 let labels = if labels {
                     self.labels(i, &mut run.ambiguous)
@@ -159,8 +181,9 @@ impl Pipeline<'_> {
                 run.frame.push(head, &results.cells, std::mem::take(&mut results.histograms));
             }
         }
-        for stage in &self.stages {
+        for (i, stage) in self.stages.iter().enumerate() {
             stage.apply(&mut run.frame, &self.grid, &mut run.notes);
+            run.laps.lap(intake + 1 + i, || Cost::of(&run.frame));
         }
         if self.stages.iter().any(Stage::drops_name) {
             run.frame.heads.iter_mut().for_each(|head| head.drop_name = true);
@@ -202,6 +225,7 @@ impl Pipeline<'_> {
         let (lookback, shift) = (self.query.lookback, self.selector.shift);
         let extent = self.extent();
         self.series().read(i, self.times(&extent), &mut scratch.samples)?;
+        run.laps.lap(0, || cost(&scratch.samples));
         if let Intake::Instant(take) = self.intake {
             let Scratch { samples, results, .. } = scratch;
             // Prometheus forgets the offset when it looks for the time at a fixed moment, though not

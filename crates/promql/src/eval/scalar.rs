@@ -1,5 +1,7 @@
 //! The value of a scalar expression over all steps.
 
+use crate::eval::profile::Cost;
+
 /// One number for all steps, or one for each.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Scalar {
@@ -34,6 +36,14 @@ impl Scalar {
                 a.iter_mut().zip(b).for_each(|(a, b)| *a = f(*a, b));
                 Self::Steps(a)
             }
+        }
+    }
+
+    /// What it takes in memory.
+    pub fn cost(&self) -> Cost {
+        match self {
+            Self::Constant(_) => Cost::of_cells(&[0.0]),
+            Self::Steps(values) => Cost::of_cells(values),
         }
     }
 

@@ -189,9 +189,10 @@ impl<'a> Evaluator<'a> {
         grid: Grid,
     ) -> Result<Pipeline<'a>, QueryError> {
         let (query, by_step) = (self.query, !self.reads.total_by_step.is_empty());
-        let pipeline = |selector, span, intake| {
+        let stopwatch = self.stopwatch();
+        let pipeline = |selector, span, intake, nodes| {
             let stages = Vec::new();
-            Pipeline { query, selector, span, grid, intake, stages, by_step }
+            Pipeline { query, selector, span, grid, intake, stages, by_step, nodes, stopwatch }
         };
         match &node.kind {
             Kind::Selector(selector) => {
@@ -200,12 +201,13 @@ impl<'a> Evaluator<'a> {
                     _ if selector.totals_only => Intake::Instant(Take::Totals),
                     _ => Intake::Instant(Take::Sample),
                 };
-                return Ok(pipeline(selector, node.span, intake));
+                return Ok(pipeline(selector, node.span, intake, vec![node.number]));
             }
             Kind::Call(call) => {
                 if let Some((take, selector)) = time_of_selector(call) {
                     // A fixed time is the time of every step, whatever the step's.
-                    let mut pipeline = pipeline(selector, node.span, Intake::Instant(take));
+                    let nodes = vec![call.args[0].number, node.number];
+                    let mut pipeline = pipeline(selector, node.span, Intake::Instant(take), nodes);
                     if take == Take::StartTime && !self.query.options.start_timestamps {
                         pipeline.stages.push(Stage::Nothing);
                     }
@@ -215,7 +217,8 @@ impl<'a> Evaluator<'a> {
                     let scalars = self.other_arguments(call, at, grid)?;
                     let name = call.function.name;
                     let intake = Intake::Range { name, scalars, range: range.range };
-                    let pipeline = pipeline(&range.selector, call.args[0].span, intake);
+                    let nodes = vec![call.args[at].number, node.number];
+                    let pipeline = pipeline(&range.selector, call.args[0].span, intake, nodes);
                     pipeline.check()?;
                     return Ok(pipeline);
                 }
@@ -226,6 +229,7 @@ impl<'a> Evaluator<'a> {
             .ok_or_else(|| QueryError::execution("unexpected expression inside a pipeline"))?;
         let mut pipeline = self.pipeline(input, grid)?;
         pipeline.stages.push(self.stage(node, grid)?);
+        pipeline.nodes.push(node.number);
         Ok(pipeline)
     }
 

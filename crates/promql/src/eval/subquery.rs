@@ -7,6 +7,7 @@ use crate::eval::annotations::Annotations;
 use crate::eval::frame::{Frame, Head};
 use crate::eval::grid::Grid;
 use crate::eval::parallel::{ordered, tasks};
+use crate::eval::profile::Cost;
 use crate::eval::range::RangeFunction;
 use crate::eval::range::track::Track;
 use crate::eval::range::window::{Extent, Remarks, Results};
@@ -61,8 +62,9 @@ impl<'a> Evaluator<'a> {
         let Kind::Subquery(subquery) = &call.args[at].kind else {
             return Err(QueryError::execution("expected a subquery"));
         };
-        let held = self.held.now;
+        let (held, begun) = (self.held.now, self.begin());
         let (input, inner) = self.subquery(subquery, grid)?;
+        self.end(&call.args[at], begun, || Cost::of(&input));
         let scalars = self.other_arguments(call, at, grid)?;
         let name = call.function.name;
         let (extension, overlap) = (RangeExtension::None, grid.overlap(subquery.range));

@@ -23,7 +23,7 @@ pub(crate) struct Settings {
 
 /// Works out what to evaluate on `grid`.
 pub(crate) fn plan(expr: &Expr, grid: Grid, settings: Settings) -> Result<Plan, QueryError> {
-    let mut planner = Planner { grid, settings, selections: Vec::new() };
+    let mut planner = Planner { grid, settings, selections: Vec::new(), nodes: 0 };
     let scope = Scope {
         times: Times { start: grid.start, end: grid.end },
         step: settings.step,
@@ -32,7 +32,7 @@ pub(crate) fn plan(expr: &Expr, grid: Grid, settings: Settings) -> Result<Plan, 
         buckets: false,
     };
     let root = planner.node(expr, scope)?.once_if(|built| built.wrap);
-    Ok(Plan { root, selections: planner.selections, grid })
+    Ok(Plan { root, selections: planner.selections, grid, nodes: planner.nodes })
 }
 
 impl From<DurationError> for QueryError {
@@ -73,6 +73,8 @@ struct Planner {
     grid: Grid,
     settings: Settings,
     selections: Vec<Selection>,
+    /// How many there are so far.
+    nodes: usize,
 }
 
 impl Planner {
@@ -103,8 +105,13 @@ impl Planner {
             }
             ExprKind::Subquery(subquery) => self.subquery(subquery, scope),
         }?;
-        let node = Node { span: expr.span, kind, value_type: expr.value_type(), once: false };
+        let node = self.numbered(expr.span, kind, expr.value_type());
         Ok(Built { node, invariant, wrap })
+    }
+
+    fn numbered(&mut self, span: Span, kind: Kind, value_type: ValueType) -> Node {
+        self.nodes += 1;
+        Node { number: self.nodes - 1, span, kind, value_type, once: false }
     }
 
     fn context(&self) -> DurationContext {
@@ -214,7 +221,7 @@ impl Planner {
         for (i, arg) in call.args.iter().enumerate() {
             args.push(match &arg.kind {
                 ExprKind::Vector(selector) if name == "info" && i == 1 => {
-                    matchers(&selector.matchers, arg.span)
+                    self.matchers(&selector.matchers, arg.span)
                 }
                 _ => self.node(arg, scope)?,
             });
@@ -230,6 +237,12 @@ impl Planner {
         Ok((kind, invariant, invariant))
     }
 
+    fn matchers(&mut self, matchers: &[metricstor_model::Matcher], span: Span) -> Built {
+        let kind = Kind::Matchers(matchers.to_vec());
+        let node = self.numbered(span, kind, ValueType::InstantVector);
+        Built { node, invariant: true, wrap: false }
+    }
+
     /// Functions of the query alone.
     fn query_constant(&self, name: &str) -> Option<f64> {
         let Grid { start, end, .. } = self.grid;
@@ -243,12 +256,6 @@ impl Planner {
         };
         Some(milliseconds as f64 / 1000.0)
     }
-}
-
-fn matchers(matchers: &[metricstor_model::Matcher], span: Span) -> Built {
-    let kind = Kind::Matchers(matchers.to_vec());
-    let node = Node { span, kind, value_type: ValueType::InstantVector, once: false };
-    Built { node, invariant: true, wrap: false }
 }
 
 fn looks_at_totals(function: &str) -> bool {

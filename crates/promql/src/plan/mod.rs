@@ -4,6 +4,7 @@
 //! whose value is the same at every step are marked, at the highest place possible.
 
 mod build;
+mod operation;
 mod select;
 
 use metricstor_model::{Matcher, TimeRange};
@@ -21,6 +22,8 @@ pub(crate) struct Plan {
     /// Everything to be asked of the source, each once.
     pub selections: Vec<Selection>,
     pub grid: Grid,
+    /// How many nodes there are.
+    pub nodes: usize,
 }
 
 /// One question to the source.
@@ -33,6 +36,8 @@ pub(crate) struct Selection {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
+    /// Tells it from the plan's other nodes; below [`Plan::nodes`].
+    pub number: usize,
     pub span: Span,
     pub kind: Kind,
     pub value_type: ValueType,

@@ -14,6 +14,7 @@ use crate::eval::frame::{Cell, Frame, Head};
 use crate::eval::grid::Grid;
 use crate::eval::number::general;
 use crate::eval::parallel::ordered;
+use crate::eval::profile::absorb;
 use crate::eval::scalar::Scalar;
 use crate::plan::Aggregate;
 
@@ -43,7 +44,7 @@ impl<'a> Evaluator<'a> {
         let held = self.held.now;
         if self.is_independent(&aggregate.inner, grid) {
             let pipeline = self.pipeline(&aggregate.inner, grid)?;
-            let Self { query, notes, reads, .. } = self;
+            let Self { query, notes, reads, profile, .. } = self;
             ordered(
                 query.options.threads,
                 pipeline.tasks(),
@@ -52,6 +53,7 @@ impl<'a> Evaluator<'a> {
                 |run| {
                     notes.merge(run.notes);
                     reads.merge(&run.reads);
+                    absorb(profile, &pipeline.nodes, &run.laps);
                     choice.add(&run.frame, notes);
                     Ok(())
                 },

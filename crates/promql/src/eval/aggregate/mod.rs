@@ -16,6 +16,7 @@ use crate::eval::frame::Frame;
 use crate::eval::grid::Grid;
 use crate::eval::parallel::ordered;
 use crate::eval::pipeline::Pipeline;
+use crate::eval::profile::absorb;
 use crate::plan::Aggregate;
 use columns::{Avg, Count, Group, Max, Min, Reduce, Stddev, Stdvar, Sum};
 use grouping::Grouping;
@@ -74,7 +75,7 @@ impl<'a> Evaluator<'a> {
         totals: &mut Totals<R>,
     ) -> Result<(), QueryError> {
         let grouping = totals.grouping().clone();
-        let Self { query, notes, reads, .. } = self;
+        let Self { query, notes, reads, profile, .. } = self;
         ordered(
             query.options.threads,
             pipeline.tasks(),
@@ -92,11 +93,12 @@ impl<'a> Evaluator<'a> {
                 } else {
                     Partial::reduced(&grouping, &run.frame)?
                 };
-                Ok((partial, run.notes, run.reads))
+                Ok((partial, run.notes, run.reads, run.laps))
             },
-            |(partial, more, counted)| {
+            |(partial, more, counted, laps)| {
                 notes.merge(more);
                 reads.merge(&counted);
+                absorb(profile, &pipeline.nodes, &laps);
                 match partial {
                     Partial::Frame(frame) => totals.add_frame(&frame, notes),
                     Partial::Reduced(partial) => totals.merge(partial),

@@ -10,6 +10,7 @@ use crate::eval::frame::{ABSENT, Frame, Head, is_absent};
 use crate::eval::grid::Grid;
 use crate::eval::parallel::ordered;
 use crate::eval::pipeline::{Intake, Pipeline};
+use crate::eval::profile::absorb;
 use crate::plan::{Call, Kind, Node};
 
 /// The labels that a selector asks for by name and value, each once.
@@ -72,6 +73,8 @@ impl<'a> Evaluator<'a> {
                     intake,
                     stages: Vec::new(),
                     by_step: !self.reads.total_by_step.is_empty(),
+                    nodes: vec![argument.number],
+                    stopwatch: self.stopwatch(),
                 };
                 pipeline.check()?;
                 self.mark_absent(&pipeline, &mut absent)?;
@@ -88,7 +91,7 @@ impl<'a> Evaluator<'a> {
         pipeline: &Pipeline<'_>,
         absent: &mut [bool],
     ) -> Result<(), QueryError> {
-        let Self { query, notes, reads, .. } = self;
+        let Self { query, notes, reads, profile, .. } = self;
         ordered(
             query.options.threads,
             pipeline.tasks(),
@@ -97,6 +100,7 @@ impl<'a> Evaluator<'a> {
             |run| {
                 notes.merge(run.notes);
                 reads.merge(&run.reads);
+                absorb(profile, &pipeline.nodes, &run.laps);
                 mark(&run.frame, absent);
                 Ok(())
             },

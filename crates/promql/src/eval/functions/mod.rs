@@ -31,11 +31,15 @@ impl<'a> Evaluator<'a> {
     /// The value of a scalar expression.
     pub(super) fn scalar(&mut self, node: &'a Node, grid: Grid) -> Result<Scalar, QueryError> {
         self.query.interrupt.check()?;
-        if node.once && !grid.is_instant() && grid.len > 0 {
+        let begun = self.begin();
+        let scalar = if node.once && !grid.is_instant() && grid.len > 0 {
             let scalar = self.at_first(grid, |this| this.scalar_at_once(node, grid.first()))?;
-            return Ok(Scalar::Constant(scalar.at(0)));
-        }
-        self.scalar_at_once(node, grid)
+            Scalar::Constant(scalar.at(0))
+        } else {
+            self.scalar_at_once(node, grid)?
+        };
+        self.end(node, begun, || scalar.cost());
+        Ok(scalar)
     }
 
     fn scalar_at_once(&mut self, node: &'a Node, grid: Grid) -> Result<Scalar, QueryError> {

@@ -9,6 +9,7 @@ use crate::ast::RangeExtension;
 use crate::eval::Evaluator;
 use crate::eval::frame::{Cell, histogram_weight};
 use crate::eval::grid::Grid;
+use crate::eval::profile::Cost;
 use crate::eval::range::extended::{bounds, float_ends};
 use crate::eval::range::track::Track;
 use crate::eval::range::window::Window;
@@ -28,6 +29,13 @@ impl<'a> Evaluator<'a> {
         node: &'a Node,
         grid: Grid,
     ) -> Result<Vec<Matrix>, QueryError> {
+        let begun = self.begin();
+        let matrix = self.matrix_at_once(node, grid)?;
+        self.end(node, begun, || cost(&matrix));
+        Ok(matrix)
+    }
+
+    fn matrix_at_once(&mut self, node: &'a Node, grid: Grid) -> Result<Vec<Matrix>, QueryError> {
         match &node.kind {
             Kind::Range(range) => self.stored(range, grid),
             Kind::Subquery(subquery) => {
@@ -89,6 +97,15 @@ impl<'a> Evaluator<'a> {
         }
         Ok(series)
     }
+}
+
+fn cost(matrix: &[Matrix]) -> Cost {
+    let points = |series: &Matrix| {
+        let weights = series.histograms.iter().map(|(_, h)| histogram_weight(h));
+        (series.floats.len() + weights.sum::<usize>()) as u64
+    };
+    let samples = matrix.iter().map(points).sum();
+    Cost { series: matrix.len() as u64, samples, bytes: 16 * samples, ..Cost::default() }
 }
 
 /// The floats of the range; those of an extended one with values at both its ends.

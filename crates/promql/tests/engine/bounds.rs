@@ -1,0 +1,1 @@
+//! Hostile queries: each is refused or answered inside its limits.

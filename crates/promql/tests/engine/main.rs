@@ -1,0 +1,7 @@
+//! The engine through its public face: what it explains, and that no query leaves its bounds.
+
+#![allow(clippy::unwrap_used)] // a panic is the failure report
+
+mod bounds;
+mod explain;
+mod store;
