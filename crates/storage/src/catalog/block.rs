@@ -15,8 +15,8 @@ const TEXT_SIZE_MAX: usize = 1 << 20;
 const BODY_SIZE_MAX: usize = 64 << 20;
 /// Format version, the first byte under the checksum.
 const VERSION: u8 = 1;
-/// Checksum, version, count of series, length of the body.
-const HEADER_SIZE: usize = 4 + 1 + 4 + 4;
+/// Checksum, version, length of the body.
+const HEADER_SIZE: usize = 4 + 1 + 4;
 const ID_SIZE: usize = 16;
 const COMPRESSION_LEVEL: i32 = 3;
 
@@ -111,19 +111,23 @@ impl BlockBuilder {
         let mut bytes = Vec::with_capacity(HEADER_SIZE + self.ids.len() + packed.len());
         bytes.extend_from_slice(&[0; 4]);
         bytes.push(VERSION);
-        bytes.extend_from_slice(&count.to_le_bytes());
         bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&self.ids);
         bytes.extend_from_slice(&packed);
-        let checksum = checksum(first, &bytes);
-        bytes[..4].copy_from_slice(&checksum.to_le_bytes());
-        Some(Block { first, last, count, bytes })
+        let mut block = Block { first, last, count, bytes };
+        let checksum = block.checksum();
+        block.bytes[..4].copy_from_slice(&checksum.to_le_bytes());
+        Some(block)
     }
 }
 
-/// Over the first reference, which stands beside the block, and all bytes behind the checksum.
-fn checksum(first: u32, bytes: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&first.to_le_bytes()), &bytes[4..])
+impl Block {
+    /// Over what stands beside the bytes, and all of them but the checksum itself.
+    fn checksum(&self) -> u32 {
+        let beside = [self.first, self.last, self.count].map(u32::to_le_bytes);
+        let rest = self.bytes.get(4..).unwrap_or_default();
+        crc32c::crc32c_append(crc32c::crc32c(beside.as_flattened()), rest)
+    }
 }
 
 /// A block taken apart.
@@ -139,16 +143,17 @@ pub(super) struct Decoded {
 pub(super) type Flaw = &'static str;
 
 impl Decoded {
-    pub fn of(first: u32, bytes: &[u8]) -> Result<Self, Flaw> {
+    pub fn of(block: &Block) -> Result<Self, Flaw> {
+        let bytes = &block.bytes;
         let header = bytes.get(..HEADER_SIZE).ok_or("cut short")?;
-        if header[..4] != checksum(first, bytes).to_le_bytes() {
+        if header[..4] != block.checksum().to_le_bytes() {
             return Err("checksum does not match");
         }
         if header[4] != VERSION {
             return Err("unknown format version");
         }
         let field = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| header[at + i])) as usize;
-        let (count, body_len) = (field(5), field(9));
+        let (count, body_len) = (block.count as usize, field(5));
         let rest = &bytes[HEADER_SIZE..];
         if count > rest.len() / ID_SIZE || body_len > BODY_SIZE_MAX {
             return Err("impossible lengths");
@@ -156,7 +161,7 @@ impl Decoded {
         let (ids, packed) = rest.split_at(count * ID_SIZE);
         let body =
             zstd::bulk::decompress(packed, body_len).map_err(|_| "cannot be decompressed")?;
-        Self::parse(first, ids, body).ok_or("contradicts itself")
+        Self::parse(block.first, ids, body).ok_or("contradicts itself")
     }
 
     fn parse(first: u32, ids: &[u8], body: Vec<u8>) -> Option<Self> {
@@ -189,6 +194,10 @@ impl Decoded {
     /// The pairs that the series refer to by position.
     pub fn pairs(&self) -> impl Iterator<Item = Option<(&str, &str)>> {
         self.pairs.iter().map(|pair| pair.pair_in(&self.body))
+    }
+
+    pub fn len(&self) -> usize {
+        self.series.len()
     }
 
     /// Visits every series with the positions of its pairs, in label order.

@@ -11,6 +11,11 @@ use super::{Catalog, CatalogError, schema, sqlite_error, write};
 const CACHE_KIB: i32 = -2048;
 
 impl Catalog {
+    /// Is there nothing to open at this path, so that a new catalog would be created?
+    pub fn is_absent(path: &Path) -> bool {
+        path.metadata().map_or(true, |file| file.len() == 0)
+    }
+
     /// Opens or creates the catalog of a shard and checks that it is whole.
     pub fn open(path: &Path, shard: u32) -> Result<Self, CatalogError> {
         if let Some(dir) = path.parent() {
@@ -75,7 +80,7 @@ impl Catalog {
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(schema::CREATE)?;
         write::set_position(&transaction, "shard", i64::from(shard))?;
-        for name in ["series", "files", "next", "flushed"] {
+        for name in schema::POSITIONS {
             write::set_position(&transaction, name, 0)?;
         }
         transaction.pragma_update(None, "application_id", schema::APPLICATION_ID)?;

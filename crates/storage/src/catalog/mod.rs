@@ -7,6 +7,7 @@ mod block;
 mod connection;
 mod query;
 mod schema;
+mod tombstone;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 pub(crate) use block::{Block, BlockBuilder};
+pub(crate) use tombstone::Tombstone;
 pub(crate) use write::Publication;
 
 /// See the module; one connection, owned by whoever maintains the shard.
@@ -36,6 +38,12 @@ pub enum CatalogError {
         path.display()
     )]
     Version { path: PathBuf, found: u32, expected: u32 },
+    #[error(
+        "catalog {} is missing or empty, but its shard has chunk files: restore it from a backup, \
+         or move the files away to give them up",
+        path.display()
+    )]
+    Missing { path: PathBuf },
     #[error("catalog {} belongs to shard {found}, not {expected}", path.display())]
     OtherShard { path: PathBuf, found: u32, expected: u32 },
 }
@@ -61,5 +69,7 @@ fn sqlite_error(path: &Path, source: rusqlite::Error) -> CatalogError {
     }
 }
 
+#[cfg(test)]
+mod measure;
 #[cfg(test)]
 mod tests;

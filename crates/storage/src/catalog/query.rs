@@ -3,25 +3,24 @@
 use rusqlite::types::FromSql;
 use rusqlite::{OptionalExtension, Row};
 
-use super::block::Decoded;
-use super::{Catalog, CatalogError, schema};
+use super::block::{Block, Decoded, Flaw};
+use super::{Catalog, CatalogError, schema, write};
 use crate::index::Index;
 
 impl Catalog {
     /// Fills an empty index with all published series.
     pub fn load_series(&self, index: &mut Index) -> Result<(), CatalogError> {
-        let mut statement = self.prepare("SELECT block, first, bytes FROM series_block")?;
+        let mut statement = self.prepare(schema::SELECT_BLOCKS)?;
         let mut rows = statement.query([]).map_err(|e| self.error(e))?;
+        let mut found = 0;
         while let Some(row) = rows.next().map_err(|e| self.error(e))? {
-            let bytes = row.get_ref(2).map_err(|e| self.error(e))?;
-            let bytes = bytes.as_blob().map_err(|_| self.damaged("a series block is no blob"))?;
-            load_block(index, self.get(row, 1)?, bytes).map_err(|flaw| {
-                self.damaged(format!("series block {}: {flaw}", row.get(0).unwrap_or(0)))
-            })?;
+            let (number, block) = write::as_block(row).map_err(|e| self.error(e))?;
+            found += load_block(index, &block)
+                .map_err(|flaw| self.damaged(format!("series block {number}: {flaw}")))?;
         }
         index.shrink();
         index.skip_to(self.count("next")? as u32);
-        self.expect_count("series", index.len() as i64)
+        self.expect_count("series", found)
     }
 
     /// The names of the published chunk files.
@@ -36,12 +35,12 @@ impl Catalog {
             for (i, number) in numbers.iter_mut().enumerate() {
                 *number = self.get(row, i + 1)?;
             }
-            if self.get::<i64>(row, 7)? != i64::from(schema::row_crc(&name, &numbers)) {
+            if self.get::<i64>(row, 7)? != i64::from(schema::row_crc(name.as_bytes(), &numbers)) {
                 return Err(self.damaged(format!("the row of chunk file {name} is not as written")));
             }
             names.push(name);
         }
-        self.expect_count("files", names.len() as i64)?;
+        self.expect_count("files", names.len())?;
         Ok(names)
     }
 
@@ -61,7 +60,7 @@ impl Catalog {
         let row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
         let row = statement.query_row([name], row).optional();
         match row.map_err(|e| self.error(e))? {
-            Some((value, crc)) if crc == i64::from(schema::row_crc(name, &[value])) => {
+            Some((value, crc)) if crc == i64::from(schema::row_crc(name.as_bytes(), &[value])) => {
                 Ok(Some(value))
             }
             Some(_) => Err(self.damaged(format!("position {name} is not as written"))),
@@ -70,15 +69,15 @@ impl Catalog {
     }
 
     /// Rows that went missing are damage, too.
-    fn expect_count(&self, name: &str, found: i64) -> Result<(), CatalogError> {
+    pub(super) fn expect_count(&self, name: &str, found: usize) -> Result<(), CatalogError> {
         let expected = self.count(name)?;
-        if found == expected {
+        if i64::try_from(found) == Ok(expected) {
             return Ok(());
         }
         Err(self.damaged(format!("it has {found} {name} of {expected}")))
     }
 
-    fn get<T: FromSql>(&self, row: &Row<'_>, column: usize) -> Result<T, CatalogError> {
+    pub(super) fn get<T: FromSql>(&self, row: &Row<'_>, column: usize) -> Result<T, CatalogError> {
         row.get(column).map_err(|e| self.error(e))
     }
 
@@ -87,8 +86,9 @@ impl Catalog {
     }
 }
 
-fn load_block(index: &mut Index, first: u32, bytes: &[u8]) -> Result<(), &'static str> {
-    let block = Decoded::of(first, bytes)?;
+/// Adds a block's series; returns how many it holds.
+fn load_block(index: &mut Index, block: &Block) -> Result<usize, Flaw> {
+    let block = Decoded::of(block)?;
     let mut numbers = Vec::new();
     for pair in block.pairs() {
         let (name, value) = pair.ok_or("a label pair is not text")?;
@@ -99,5 +99,6 @@ fn load_block(index: &mut Index, first: u32, bytes: &[u8]) -> Result<(), &'stati
         pairs.clear();
         pairs.extend(positions.iter().map(|position| numbers[*position as usize]));
         index.insert_numbered(series, id, &pairs);
-    })
+    })?;
+    Ok(block.len())
 }

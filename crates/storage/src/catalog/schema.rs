@@ -31,13 +31,28 @@ CREATE TABLE chunk_file (
     samples INTEGER NOT NULL,
     crc INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tombstone (
+    tombstone INTEGER PRIMARY KEY,
+    start INTEGER NOT NULL,
+    \"end\" INTEGER NOT NULL,
+    series BLOB NOT NULL,
+    crc INTEGER NOT NULL
+) STRICT;
 ";
+
+/// The numbers in `position` beside the shard's; all are always there.
+pub(super) const POSITIONS: [&str; 5] = ["series", "files", "tombstones", "next", "flushed"];
 
 /// The text of all tables, to be compared with what a database has.
 pub(super) const SELECT_SCHEMA: &str = "SELECT coalesce(group_concat(sql, ';' ORDER BY name), '') FROM sqlite_schema WHERE sql NOT NULL";
 
+/// All series blocks, in the order in which they were begun.
+pub(super) const SELECT_BLOCKS: &str =
+    "SELECT block, first, last, count, bytes FROM series_block ORDER BY block";
+
 /// The check of a row: SQLite does not notice a flipped bit, and a wrong manifest loses files.
-pub(super) fn row_crc(text: &str, numbers: &[i64]) -> u32 {
-    let start = crc32c::crc32c(text.as_bytes());
+pub(super) fn row_crc(text: &[u8], numbers: &[i64]) -> u32 {
+    let start = crc32c::crc32c(text);
     numbers.iter().fold(start, |crc, number| crc32c::crc32c_append(crc, &number.to_le_bytes()))
 }

@@ -15,6 +15,13 @@ fn block(index: &Index, series: impl IntoIterator<Item = u32>) -> Block {
     builder.finish().unwrap()
 }
 
+pub(super) fn publish_all(catalog: &mut Catalog, index: &Index) {
+    let series = index.select(&[]);
+    let mut blocks = series.chunks(4096).map(|part| block(index, part.iter().copied()));
+    let publication = Publication { new_series: Some(&mut blocks), ..Publication::default() };
+    catalog.publish(publication).unwrap();
+}
+
 fn file(name: &str) -> FileSummary {
     FileSummary {
         name: name.into(),
@@ -71,8 +78,7 @@ fn series_files_and_position_come_back_after_a_reopen() {
     assert_eq!(names, ["a", "b"]);
 }
 
-/// All that a start reads.
-/// Series with their labels, the next reference, chunk files, the flushed log index.
+/// All that a start reads: series with their labels, the next reference, chunk files, the flushed log index.
 type Content = (Vec<(u32, Labels)>, u32, Vec<String>, u64);
 
 fn content(path: &Path) -> Result<Content, CatalogError> {
@@ -115,6 +121,28 @@ fn removed_series_are_gone_and_their_references_stay_used() {
     assert_eq!(series.iter().map(|(one, _)| *one).collect::<Vec<_>>(), index.select(&[]));
     assert!(series.iter().all(|(one, labels)| index.labels(*one) == *labels));
     assert_eq!((series.len(), next), (1000, 9000));
+}
+
+#[test]
+fn tombstones_come_back_until_they_are_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    let tombstone = |number: i64| Tombstone {
+        number,
+        range: TimeRange::new(-number, i64::MAX),
+        series: (0..10_000).filter(|one| i64::from(one % 7) != number).collect(),
+    };
+    let mut catalog = Catalog::open(&path, 0).unwrap();
+    let added = [tombstone(1), tombstone(2)];
+    catalog.publish(Publication { tombstones: &added, ..Publication::default() }).unwrap();
+    drop(catalog);
+    let mut catalog = Catalog::open(&path, 0).unwrap();
+    assert_eq!(catalog.tombstones().unwrap(), added);
+    let dropped = Publication { dropped_tombstones: &[1], ..Publication::default() };
+    catalog.publish(dropped).unwrap();
+    assert_eq!(catalog.tombstones().unwrap(), [tombstone(2)]);
+    catalog.connection.execute("UPDATE tombstone SET start = 0", []).unwrap();
+    assert!(matches!(catalog.tombstones(), Err(CatalogError::Damaged { .. })));
 }
 
 #[test]
@@ -170,6 +198,7 @@ fn half_a_publication_leaves_nothing() {
     catalog.publish(publication).unwrap();
     drop(catalog);
     assert!(crashed.with_extension("db-wal").metadata().unwrap().len() > 100_000);
+    assert_eq!(path.with_extension("db-wal").metadata().map_or(0, |wal| wal.len()), 0);
     assert_eq!(content(&crashed).unwrap(), before);
     assert_eq!(before.0.len(), index.len());
     let (series, next, files, flushed) = content(&path).unwrap();
@@ -212,6 +241,20 @@ fn a_lost_page_is_damage_after_an_unclean_end() {
     std::fs::write(&path, &bytes).unwrap();
     let error = content(&path).unwrap_err();
     assert!(matches!(error, CatalogError::Damaged { .. }), "{error}");
+}
+
+/// An error after the commit makes the store publish the same series again.
+#[test]
+fn series_published_twice_are_there_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    let index = index_of(3000);
+    for _ in 0..2 {
+        let mut blocks = std::iter::once(block(&index, 0..3000));
+        let publication = Publication { new_series: Some(&mut blocks), ..Publication::default() };
+        Catalog::open(&path, 0).unwrap().publish(publication).unwrap();
+    }
+    assert_eq!(content(&path).unwrap().0.len(), 3000);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use metricstor_model::SeriesId;
 
 use super::{FileSet, Live, Maintenance, Shard};
 use crate::batch::Batch;
-use crate::catalog::Catalog;
-use crate::chunk_file::ChunkFile;
+use crate::catalog::{Catalog, CatalogError};
+use crate::chunk_file::{self, ChunkFile};
 use crate::error::StorageError;
 use crate::files::Files;
 use crate::head::Head;
@@ -37,7 +37,11 @@ impl Shard {
         let chunks_dir = dir.join("chunks");
         files.create_dir(&chunks_dir).map_err(|e| StorageError::io("create", &chunks_dir, e))?;
         let mut index = Index::new();
-        let catalog = Catalog::open(&dir.join("index.db"), u32::from(number))?;
+        let catalog_path = dir.join("index.db");
+        if Catalog::is_absent(&catalog_path) && has_chunk_files(&*files, &chunks_dir)? {
+            return Err(CatalogError::Missing { path: catalog_path }.into());
+        }
+        let catalog = Catalog::open(&catalog_path, u32::from(number))?;
         let mut head = Head::default();
         catalog.load_series(&mut index)?;
         (0..index.next()).for_each(|series| {
@@ -89,6 +93,12 @@ impl Shard {
     pub fn replayed(&self) {
         self.defined_below.store(self.index().next(), Ordering::Release);
     }
+}
+
+/// With these, a new catalog would be a catalog lost: all of them would pass for leftovers.
+fn has_chunk_files(files: &dyn Files, dir: &Path) -> Result<bool, StorageError> {
+    let names = files.list(dir).map_err(|e| StorageError::io("list", dir, e))?;
+    Ok(names.iter().any(|name| name.ends_with(chunk_file::EXTENSION)))
 }
 
 /// Deletes what the manifest does not name: it was never published.
