@@ -77,6 +77,7 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
         ("flushed_samples", "Samples moved to chunk files.", &metrics.flushed_samples),
         ("compacted_bytes", "Bytes of merged chunk files.", &metrics.compacted_bytes),
         ("chunk_files_expired", "Files deleted by retention.", &metrics.chunk_files_expired),
+        ("deletions", "Deletions, one per shard.", &metrics.deletions),
         ("damaged_blocks", "Blocks with a wrong checksum.", &metrics.damaged_blocks),
     ];
     for (noun, help, count) in counters {
@@ -103,6 +104,7 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
         ("chunk_files", "Chunk files.", statistics.chunk_files as f64),
         ("chunk_file_bytes", "Bytes of chunk files.", statistics.chunk_file_bytes as f64),
         ("chunk_file_samples", "Samples in chunk files.", statistics.chunk_file_samples as f64),
+        ("tombstones", "Deletions with samples in files.", statistics.tombstones as f64),
         (
             "commit_queue_bytes",
             "Bytes that wait to be durable.",

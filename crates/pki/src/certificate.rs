@@ -166,7 +166,8 @@ fn random_serial() -> Result<SerialNumber, PkiError> {
     Ok(SerialNumber::from_slice(&bytes))
 }
 
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], PkiError> {
+/// Random bytes from the system: for keys, serial numbers, and names that no other may have.
+pub fn random<const N: usize>() -> Result<[u8; N], PkiError> {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).map_err(|_| PkiError::Random)?;
     Ok(bytes)

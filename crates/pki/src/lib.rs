@@ -24,7 +24,7 @@ mod token;
 mod verifier;
 
 pub use authority::{Authority, RevokedCertificate};
-pub use certificate::LeafRequest;
+pub use certificate::{LeafRequest, random};
 pub use client_files::{ClientFiles, StoredCredentials};
 pub use client_tls::{client, enrolment_client};
 pub use credentials::{Credentials, certificates_from_pem, certificates_to_pem};

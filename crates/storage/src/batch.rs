@@ -7,7 +7,7 @@ use metricstor_model::FloatHistogram;
 
 use crate::head::codec::{CodecState, SAMPLE_SIZE_MAX};
 
-mod bytes;
+pub(crate) mod bytes;
 mod histogram;
 
 use bytes::{Reader, put_text, put_varint};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::batch::Batch;
+use crate::entry::Change;
 use crate::metrics::Metrics;
 use crate::outcome::{WriteError, WriteOutcome};
 use crate::wal::{Entry, EntryId, Log, LogError};
@@ -19,8 +19,8 @@ pub type Done = Box<dyn FnOnce(Result<WriteOutcome, WriteError>) + Send>;
 /// One shard's part of a request.
 pub(crate) struct Part {
     pub shard: u16,
-    pub batch: Batch,
-    /// `batch`, encoded by the request's own thread.
+    pub change: Change,
+    /// `change`, encoded by the request's own thread.
     pub payload: Vec<u8>,
 }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct StoreConfig {
     /// The data directory.
     pub dir: PathBuf,
+    /// Who owns a new data directory, chosen at random; an existing one keeps its own.
+    pub node_id: u128,
     /// Samples older than this are refused and deleted; milliseconds.
     pub retention_ms: i64,
     /// Samples further in the future than this are refused; milliseconds.
@@ -44,6 +46,7 @@ impl StoreConfig {
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
+            node_id: 0,
             retention_ms: 15 * 24 * 3_600_000,
             future_max_ms: 10 * 60_000,
             shards: 4,

@@ -16,6 +16,14 @@ pub enum StorageError {
     InUse(PathBuf),
     #[error("{} is not a data directory of this version: {reason}", path.display())]
     Format { path: PathBuf, reason: String },
+    /// What the catalogs say is in files up to a place in the log that the log does not reach.
+    #[error(
+        "the log in {} ends before entry {expected} of shard {shard}, which the catalog has seen: \
+         restore the folder from a copy; or give up what only the log held by creating an empty \
+         file {} and starting again",
+        dir.display(), dir.join(crate::store::GIVE_UP).display()
+    )]
+    LostLog { dir: PathBuf, shard: u32, expected: u64 },
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]

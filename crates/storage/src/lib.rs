@@ -7,6 +7,7 @@ mod catalog;
 pub mod chunk_file;
 mod committer;
 mod config;
+mod entry;
 mod error;
 pub mod files;
 mod head;
@@ -18,6 +19,7 @@ mod outcome;
 mod settle;
 mod shard;
 mod store;
+mod tombstone;
 pub mod wal;
 mod writer;
 

@@ -26,6 +26,8 @@ pub struct Metrics {
     pub compaction: Latency,
     pub compacted_bytes: Count,
     pub chunk_files_expired: Count,
+    /// Deletions applied, one per shard.
+    pub deletions: Count,
     /// Blocks that failed their checksum when read.
     pub damaged_blocks: Count,
 }

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use metricstor_model::{Matcher, TimeRange};
 use metricstor_storage::files::{Files, Simulated};
 use metricstor_storage::{Recovery, StorageError, Store};
 
@@ -35,6 +36,9 @@ struct Run {
     random: Random,
     acknowledged: Model,
     attempted: Model,
+    /// What was deleted may come again with another value: how often each sample was.
+    deleted: BTreeMap<(String, i64), u64>,
+    deletions: u32,
     crashes: u32,
 }
 
@@ -46,6 +50,8 @@ impl Run {
             random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
             acknowledged: Model::new(),
             attempted: Model::new(),
+            deleted: BTreeMap::new(),
+            deletions: 0,
             crashes: 0,
         }
     }
@@ -72,10 +78,18 @@ impl Run {
     }
 
     fn act(&mut self, store: &Store) {
-        if self.random.below(6) == 0 {
+        match self.random.below(12) {
             // A failure is the power cut; the next life shows what it left.
-            let _ = store.compact();
-            return;
+            0 | 1 => {
+                let _ = store.compact();
+                return;
+            }
+            2 => {
+                let _ = store.clean_tombstones();
+                return;
+            }
+            3 | 4 => return self.delete(store),
+            _ => {}
         }
         let rows: Vec<Row> = (0..1 + self.random.below(40)).map(|_| self.row()).collect();
         let named = |(labels, t, value): &Row| ((labels.clone(), *t), value.to_bits());
@@ -86,12 +100,41 @@ impl Run {
         }
     }
 
+    /// Deletes a range of time of one metric or one series.
+    fn delete(&mut self, store: &Store) {
+        let series = self.random.below(30);
+        let (name, value) = match self.random.below(3) {
+            0 => ("__name__", format!("m{}", series % 3)),
+            _ => ("s", series.to_string()),
+        };
+        let start = NOW - self.random.below(400) as i64 * 15_000;
+        let range = TimeRange::new(start, start + self.random.below(100) as i64 * 15_000);
+        let named = format!("{name}={value}");
+        let hit = |(labels, t): &(String, i64)| {
+            range.contains(*t) && labels.split(',').any(|label| label == named)
+        };
+        let done = store.delete(&[vec![Matcher::equal(name, &value)]], range).is_ok();
+        // Without an answer the samples may be there or not.
+        self.acknowledged.retain(|key, _| !hit(key));
+        if done {
+            let gone: Vec<_> = self.attempted.keys().filter(|key| hit(key)).cloned().collect();
+            for key in gone {
+                self.attempted.remove(&key);
+                *self.deleted.entry(key).or_default() += 1;
+            }
+            self.deletions += 1;
+        }
+    }
+
     /// A sample whose value follows from series and time, so that repeats are retries.
     fn row(&mut self) -> Row {
         let series = self.random.below(30);
         let step = self.random.below(400) as i64;
-        let value = series as f64 * 1000.0 + step as f64 / 7.0;
-        (format!("__name__=m{},s={series}", series % 3), NOW - step * 15_000, value)
+        let (labels, timestamp) =
+            (format!("__name__=m{},s={series}", series % 3), NOW - step * 15_000);
+        let deleted = self.deleted.get(&(labels.clone(), timestamp)).copied().unwrap_or(0);
+        let value = series as f64 * 1000.0 + step as f64 / 7.0 + deleted as f64 * 1e6;
+        (labels, timestamp, value)
     }
 
     fn check(&mut self, seed: u64) {
@@ -113,7 +156,7 @@ fn acknowledged_samples_survive_power_cuts_at_any_point() {
     let range = std::env::var("METRICSTOR_POWER_LOSS").unwrap_or("0..40".into());
     let (first, last) = range.split_once("..").expect("FIRST..LAST");
     let (first, last): (u64, u64) = (first.parse().unwrap(), last.parse().unwrap());
-    let (mut crashes, mut acknowledged) = (0, 0);
+    let (mut crashes, mut deletions, mut acknowledged) = (0, 0, 0);
     for seed in first..last {
         let mut run = Run::new(seed);
         for _ in 0..6 {
@@ -121,8 +164,9 @@ fn acknowledged_samples_survive_power_cuts_at_any_point() {
             run.check(seed);
         }
         crashes += run.crashes;
+        deletions += run.deletions;
         acknowledged += run.acknowledged.len();
     }
-    println!("{crashes} power cuts, {acknowledged} samples, none lost");
-    assert!(acknowledged > 0);
+    println!("{crashes} power cuts, {deletions} deletions, {acknowledged} samples, none lost");
+    assert!(acknowledged > 0 && deletions > 0);
 }

@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 pub(crate) use block::{Block, BlockBuilder};
-pub(crate) use tombstone::Tombstone;
 pub(crate) use write::Publication;
 
 /// See the module; one connection, owned by whoever maintains the shard.

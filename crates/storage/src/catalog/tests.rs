@@ -1,11 +1,14 @@
 //! What was published is found again; what was not, is not.
 
+use std::sync::Arc;
+
 use metricstor_model::{Labels, SeriesId, TimeRange};
 use roaring::RoaringBitmap;
 
 use super::*;
 use crate::chunk_file::{FileMeta, FileSummary};
 use crate::index::Index;
+use crate::tombstone::Tombstone;
 
 fn block(index: &Index, series: impl IntoIterator<Item = u32>) -> Block {
     let mut builder = BlockBuilder::new();
@@ -127,10 +130,12 @@ fn removed_series_are_gone_and_their_references_stay_used() {
 fn tombstones_come_back_until_they_are_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("index.db");
-    let tombstone = |number: i64| Tombstone {
-        number,
-        range: TimeRange::new(-number, i64::MAX),
-        series: (0..10_000).filter(|one| i64::from(one % 7) != number).collect(),
+    let tombstone = |position: u64| {
+        Arc::new(Tombstone {
+            position,
+            range: TimeRange::new(-(position as i64), i64::MAX),
+            series: (0..10_000).filter(|one| u64::from(one % 7) != position).collect(),
+        })
     };
     let mut catalog = Catalog::open(&path, 0).unwrap();
     let added = [tombstone(1), tombstone(2)];

@@ -1,26 +1,18 @@
 //! Deletions: which samples of which series are hidden until a merge leaves them out.
 
+use std::sync::Arc;
+
 use metricstor_model::TimeRange;
 use roaring::RoaringBitmap;
 use rusqlite::params;
 
 use super::write::Writer;
 use super::{Catalog, CatalogError, schema};
-
-/// One deletion.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Tombstone {
-    /// Chosen by who deletes; names the tombstone when it is dropped.
-    pub number: i64,
-    pub range: TimeRange,
-    /// The references of the series.
-    pub series: RoaringBitmap,
-}
+use crate::tombstone::Tombstone;
 
 impl Catalog {
     /// The deletions whose samples may still be in chunk files, oldest first.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the store does not delete yet"))]
-    pub fn tombstones(&self) -> Result<Vec<Tombstone>, CatalogError> {
+    pub fn tombstones(&self) -> Result<Vec<Arc<Tombstone>>, CatalogError> {
         let sql = "SELECT tombstone, start, \"end\", series, crc FROM tombstone ORDER BY tombstone";
         let mut statement = self.prepare(sql)?;
         let mut rows = statement.query([]).map_err(|e| self.error(e))?;
@@ -34,7 +26,8 @@ impl Catalog {
             let series = series.ok_or_else(|| {
                 self.damaged(format!("the row of tombstone {number} is not as written"))
             })?;
-            tombstones.push(Tombstone { number, range: TimeRange::new(start, end), series });
+            let (position, range) = (number as u64, TimeRange::new(start, end));
+            tombstones.push(Arc::new(Tombstone { position, range, series }));
         }
         self.expect_count("tombstones", tombstones.len())?;
         Ok(tombstones)
@@ -44,19 +37,21 @@ impl Catalog {
 impl Writer<'_> {
     pub(super) fn change_tombstones(
         &self,
-        dropped: &[i64],
-        added: &[Tombstone],
+        dropped: &[u64],
+        added: &[Arc<Tombstone>],
     ) -> rusqlite::Result<()> {
         let mut drop = self.prepare("DELETE FROM tombstone WHERE tombstone = ?1")?;
         for number in dropped {
-            drop.execute([number])?;
+            drop.execute([*number as i64])?;
         }
         let sql = "INSERT OR REPLACE INTO tombstone VALUES (?1, ?2, ?3, ?4, ?5)";
         let mut insert = self.prepare(sql)?;
-        for Tombstone { number, range, series } in added {
+        for tombstone in added {
+            let Tombstone { position, range, series } = &**tombstone;
+            let number = *position as i64;
             let mut bytes = Vec::with_capacity(series.serialized_size());
             series.serialize_into(&mut bytes).expect("writing to memory cannot fail");
-            let crc = schema::row_crc(&bytes, &[*number, range.start, range.end]);
+            let crc = schema::row_crc(&bytes, &[number, range.start, range.end]);
             insert.execute(params![number, range.start, range.end, bytes, crc])?;
         }
         self.note_count("tombstones", "SELECT count(*) FROM tombstone")

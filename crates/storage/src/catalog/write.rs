@@ -1,13 +1,16 @@
 //! Publishing: everything a flush, a merge or an expiry changes, in one transaction.
 
+use std::sync::Arc;
+
 use roaring::RoaringBitmap;
 use rusqlite::{
     CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params,
 };
 
 use super::block::{Block, BlockBuilder, Decoded, Flaw, SERIES_MAX};
-use super::{Catalog, CatalogError, Tombstone, schema};
+use super::{Catalog, CatalogError, schema};
 use crate::chunk_file::FileSummary;
+use crate::tombstone::Tombstone;
 
 /// One change of the catalog.
 #[derive(Default)]
@@ -21,9 +24,9 @@ pub(crate) struct Publication<'a> {
     pub removed: &'a [String],
     /// The log index up to which samples are in files now.
     pub flushed: Option<u64>,
-    pub tombstones: &'a [Tombstone],
-    /// Numbers of tombstones whose samples are in no file any more.
-    pub dropped_tombstones: &'a [i64],
+    pub tombstones: &'a [Arc<Tombstone>],
+    /// Positions of tombstones whose samples are in no file any more.
+    pub dropped_tombstones: &'a [u64],
 }
 
 /// Why a transaction was rolled back.

@@ -11,7 +11,7 @@ pub const FOOTER_SIZE: usize = 96;
 pub const CHECKSUM_SIZE: usize = 4;
 const HEADER_MAGIC: [u8; 8] = *b"MSCHUNKS";
 const FOOTER_MAGIC: [u8; 8] = *b"MSCHUNKE";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// What the columns of a file are; downsampled aggregates will be further kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,11 +27,13 @@ pub struct FileMeta {
     pub level: u8,
     pub shard: u32,
     pub kind: ColumnKind,
+    /// The shard's log index up to which deletions are done here; no sample is from a later entry.
+    pub position: u64,
 }
 
 impl FileMeta {
     pub fn new(level: u8, shard: u32) -> Self {
-        Self { level, shard, kind: ColumnKind::Samples }
+        Self { level, shard, kind: ColumnKind::Samples, position: 0 }
     }
 
     pub(super) fn header(&self) -> [u8; HEADER_SIZE] {
@@ -41,6 +43,7 @@ impl FileMeta {
         header[10] = self.level;
         header[11] = self.kind as u8;
         header[12..16].copy_from_slice(&self.shard.to_le_bytes());
+        header[16..24].copy_from_slice(&self.position.to_le_bytes());
         seal(&mut header, 28);
         header
     }
@@ -62,7 +65,8 @@ impl FileMeta {
             0 => ColumnKind::Samples,
             other => return Err(unsupported("column kind", other as u16)),
         };
-        Ok(Self { level: header[10], shard: u32_at(header, 12), kind })
+        let (shard, position) = (u32_at(header, 12), u64_at(header, 16));
+        Ok(Self { level: header[10], shard, kind, position })
     }
 }
 

@@ -6,11 +6,12 @@ use super::labels::LabelReader;
 use super::{ChunkFile, ChunkFileError, Scratch};
 
 /// Yields every series of the inputs once: in the order in which the first input was written, then
-/// what only the second has, and so on. The caller edits (retention, deletion), paces, cancels.
+/// what only the second has, and so on. The caller paces and cancels.
 ///
 /// Where inputs have a sample at the same timestamp, the earliest input's wins.
 pub struct Merge<'a> {
     inputs: &'a [&'a ChunkFile],
+    edit: &'a Edit<'a>,
     scratches: Vec<Scratch>,
     /// The input whose label frames are walked, and the next frame.
     input: usize,
@@ -19,11 +20,15 @@ pub struct Merge<'a> {
     part: Samples,
 }
 
+/// What is left out of an input: changes one series' samples before they are joined to others'.
+pub type Edit<'a> = dyn Fn(&ChunkFile, u32, &mut Samples) + 'a;
+
 impl<'a> Merge<'a> {
     /// `inputs` in order of precedence, oldest first.
-    pub fn new(inputs: &'a [&'a ChunkFile]) -> Self {
+    pub fn new(inputs: &'a [&'a ChunkFile], edit: &'a Edit<'a>) -> Self {
         Self {
             inputs,
+            edit,
             scratches: inputs.iter().map(|_| Scratch::default()).collect(),
             input: 0,
             frame: 0,
@@ -77,6 +82,7 @@ impl<'a> Merge<'a> {
         for (file, scratch) in self.inputs.iter().zip(&mut self.scratches) {
             self.part.clear();
             file.read(series, TimeRange::ALL, &mut self.part, scratch)?;
+            (self.edit)(file, series, &mut self.part);
             if self.part.timestamps.first() > samples.timestamps.last() {
                 append(&self.part, samples, 0..self.part.len());
             } else if !self.part.is_empty() {

@@ -100,6 +100,23 @@ impl ChunkFile {
         Ok(found)
     }
 
+    /// Does the file hold samples of the series inside `range`? Decodes no values.
+    pub fn contains_in(
+        &self,
+        series: u32,
+        range: TimeRange,
+        scratch: &mut Scratch,
+    ) -> Result<bool, ChunkFileError> {
+        let mut found = false;
+        let mut times = Samples::default();
+        self.for_chunks(series, scratch, |entry, scratch| {
+            let overlap = self.timestamps(entry, range, &mut times, scratch)?;
+            found = !times.is_empty();
+            Ok(!found && !matches!(overlap, Overlap::After))
+        })?;
+        Ok(found)
+    }
+
     /// Appends the samples of a series inside `range` to `out`, in time order.
     ///
     /// Decodes only the blocks that overlap. On an error `out` is as before.

@@ -107,6 +107,11 @@ impl<'f> ChunkFileWriter<'f> {
         Ok(())
     }
 
+    /// Was nothing added?
+    pub fn is_empty(&self) -> bool {
+        self.series == 0
+    }
+
     /// Completes the file, makes it durable and gives it its name.
     pub fn finish(mut self) -> Result<FileSummary, ChunkFileError> {
         let columns = self.columns.finish(&mut self.output)?;

@@ -7,6 +7,7 @@
 mod append;
 mod cells;
 pub(crate) mod codec;
+mod delete;
 mod tier;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub(crate) use tier::Frozen;
 use tier::Tier;
 
 use crate::settle::settle;
+use crate::tombstone::{Tombstone, hide};
 
 /// What the head knows of a series, by its reference: 48 bytes.
 #[derive(Clone, Copy, Default)]
@@ -32,6 +34,8 @@ struct Series {
     first_timestamp: i64,
 }
 
+/// Every tombstone in `Head::hidden` is later than all that is frozen.
+const BEFORE_ALL: u64 = 0;
 /// The series is defined by an applied log entry or by the catalog.
 const DEFINED: u8 = 1;
 /// `last` is known.
@@ -47,6 +51,8 @@ pub(crate) struct Head {
     series: Vec<Series>,
     tier: Tier,
     frozen: Option<Arc<Frozen>>,
+    /// Deletions that came after `frozen` was; they go on in the chunk file's tombstones.
+    hidden: Vec<Arc<Tombstone>>,
 }
 
 impl Head {
@@ -68,7 +74,9 @@ impl Head {
     /// Appends the samples of a series inside `range` to `out`, which keeps its order.
     pub fn read(&self, series: u32, range: TimeRange, out: &mut Samples) {
         if let Some(frozen) = &self.frozen {
+            let start = out.len();
             frozen.read(series, range, out);
+            hide(&self.hidden, series, BEFORE_ALL, out, start);
         }
         let Some(state) = self.series.get(series as usize) else { return };
         let start = out.len();
@@ -145,6 +153,7 @@ impl Head {
     /// Forgets what was frozen: its chunk file is published.
     pub fn release_frozen(&mut self) {
         self.frozen = None;
+        self.hidden.clear();
     }
 
     fn series_mut(&mut self, series: u32) -> &mut Series {

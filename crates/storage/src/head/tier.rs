@@ -42,6 +42,11 @@ impl Tier {
         self.end = self.end.max(timestamp);
     }
 
+    /// Counts deleted samples; the range may stay wider than what is left.
+    pub fn forget(&mut self, samples: usize) {
+        self.samples -= samples as u64;
+    }
+
     pub fn range(&self) -> Option<TimeRange> {
         (self.samples > 0).then(|| TimeRange::new(self.start, self.end))
     }

@@ -1,11 +1,13 @@
 //! Durable entries enter the head, in log order: the shard's state machine.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Live, Shard};
 use crate::batch::Batch;
 use crate::head::Verdict;
 use crate::outcome::{Counts, RefusalReason, WriteOutcome};
+use crate::tombstone::Tombstone;
 
 impl Shard {
     /// Applies one entry. `now` is when it arrived, or when it is replayed.
@@ -35,8 +37,21 @@ impl Shard {
             self.note(verdict, series, timestamp, Counts { samples: 0, histograms: 1 }, outcome);
         }
         live.applied = log_index;
+        live.logged_samples += (batch.timestamps.len() + batch.histograms.len()) as u64;
         live.head_since.get_or_insert(now);
         self.count(before, outcome);
+    }
+
+    /// Applies a deletion: what earlier entries stored is hidden from here on.
+    pub fn delete(&self, tombstone: &Tombstone, log_index: u64) {
+        let tombstone = Arc::new(Tombstone { position: log_index, ..tombstone.clone() });
+        let mut live = self.live_mut();
+        live.head.delete(&tombstone);
+        // Also without a file: what is frozen becomes one.
+        live.files = Arc::new(live.files.delete(tombstone.clone()));
+        live.unpublished_tombstones.push(tombstone);
+        live.applied = log_index;
+        self.metrics.deletions.add(1);
     }
 
     fn apply_definitions(&self, batch: &Batch, live: &mut Live) {

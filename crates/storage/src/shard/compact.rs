@@ -1,30 +1,73 @@
-//! Merging chunk files, and dropping those that are too old.
+//! Merging chunk files, leaving out what is deleted or too old, and dropping whole files.
+//!
+//! All of it works on files that never change, beside writes and reads; only the swap of the set of
+//! files takes the shard's lock, for as long as it takes to replace a pointer.
 
 use std::sync::Arc;
 
-use metricstor_model::Samples;
+use metricstor_model::{Samples, TimeRange};
 
-use super::Shard;
 use super::file_set::name;
 use super::plan::{self, Candidate, Plan};
+use super::{FileSet, Maintenance, Shard};
 use crate::catalog::Publication;
 use crate::chunk_file::{ChunkFile, ChunkFileWriter, FileMeta, FileSummary, Merge};
 use crate::error::StorageError;
+use crate::tombstone::{cut, hide};
+
+/// What merges are made for: the time now and the oldest time that is kept, milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub now: i64,
+    pub oldest: i64,
+}
 
 impl Shard {
-    /// Does one merge if one is due; true when it did.
-    pub fn compact(&self, now: i64) -> Result<bool, StorageError> {
-        self.merge_planned(|files| plan::next(files, now))
+    /// Does one merge if one is due, else rewrites one file that has deleted samples; true when it
+    /// did either.
+    pub fn compact(&self, times: Times) -> Result<bool, StorageError> {
+        Ok(self.merge_planned(times, |files| plan::next(files, times.now))? || self.clean(times)?)
     }
 
-    /// Merges everything that may share a file.
-    pub fn compact_everything(&self) -> Result<(), StorageError> {
-        while self.merge_planned(plan::everything)? {}
+    /// Merges everything that may share a file, and leaves out everything that is deleted.
+    pub fn compact_everything(&self, times: Times) -> Result<(), StorageError> {
+        while self.merge_planned(times, plan::everything)? {}
+        while self.clean(times)? {}
         Ok(())
+    }
+
+    /// Rewrites one file that has deleted samples; true when there was one. Tombstones that hide
+    /// nothing any more are dropped.
+    pub fn clean(&self, times: Times) -> Result<bool, StorageError> {
+        let mut maintenance = self.maintenance();
+        let files = self.live().files.clone();
+        let mut done = Vec::new();
+        for tombstone in files.tombstones() {
+            for file in files.iter() {
+                if files.is_touched(file, tombstone)? {
+                    let inputs = vec![name(file).to_owned()];
+                    let plan = Plan { inputs, level: file.meta().level };
+                    self.carry_out(&mut maintenance, &files, plan, times)?;
+                    return Ok(true);
+                }
+            }
+            done.push(tombstone.position);
+        }
+        // What is frozen may become a file that a tombstone is for.
+        if !done.is_empty() && maintenance.pending.is_none() {
+            let dropped_tombstones = &done;
+            let publication = Publication { dropped_tombstones, ..Publication::default() };
+            maintenance.catalog.publish(publication)?;
+            let mut live = self.live_mut();
+            live.files = Arc::new(live.files.without_tombstones(&done));
+            live.unpublished_tombstones.retain(|t| !done.contains(&t.position));
+        }
+        Ok(false)
     }
 
     fn merge_planned(
         &self,
+        times: Times,
         choose: impl FnOnce(&[Candidate]) -> Option<Plan>,
     ) -> Result<bool, StorageError> {
         let mut maintenance = self.maintenance();
@@ -36,47 +79,83 @@ impl Shard {
         };
         let candidates: Vec<Candidate> = files.iter().map(candidate).collect();
         let Some(plan) = choose(&candidates) else { return Ok(false) };
-        let started = std::time::Instant::now();
-        let chosen = |f: &&Arc<ChunkFile>| plan.inputs.iter().any(|input| input == name(f));
-        let inputs: Vec<&ChunkFile> = files.iter().filter(chosen).map(|f| &**f).collect();
-        let summary = self.merge(&inputs, plan.level)?;
-        let file = ChunkFile::open(&*self.files, &self.chunks_dir.join(&summary.name))?;
-        maintenance.catalog.publish(Publication {
-            added: std::slice::from_ref(&summary),
-            removed: &plan.inputs,
-            ..Publication::default()
-        })?;
-        self.swap(&plan.inputs, vec![Arc::new(file)])?;
-        self.metrics.compacted_bytes.add(summary.size);
-        self.metrics.compaction.observe(started.elapsed());
+        self.carry_out(&mut maintenance, &files, plan, times)?;
         Ok(true)
     }
 
-    fn merge(&self, inputs: &[&ChunkFile], level: u8) -> Result<FileSummary, StorageError> {
-        let meta = FileMeta::new(level, u32::from(self.number));
+    fn carry_out(
+        &self,
+        maintenance: &mut Maintenance,
+        files: &FileSet,
+        plan: Plan,
+        times: Times,
+    ) -> Result<(), StorageError> {
+        let started = std::time::Instant::now();
+        let merged = self.merge(files, &plan, times.oldest)?;
+        let open = |file: &FileSummary| {
+            ChunkFile::open(&*self.files, &self.chunks_dir.join(&file.name)).map(Arc::new)
+        };
+        let opened = merged.iter().map(open).collect::<Result<_, _>>()?;
+        // What comes out may be an input again, byte for byte.
+        let is_new = |input: &String| merged.as_ref().is_none_or(|file| file.name != *input);
+        let removed: Vec<String> = plan.inputs.into_iter().filter(is_new).collect();
+        let (added, removed) = (merged.as_slice(), removed.as_slice());
+        maintenance.catalog.publish(Publication { added, removed, ..Publication::default() })?;
+        self.swap(removed, opened)?;
+        self.metrics.compacted_bytes.add(merged.iter().map(|file| file.size).sum());
+        self.metrics.compaction.observe(started.elapsed());
+        Ok(())
+    }
+
+    /// The inputs as one file, without what is deleted or older than `oldest`; `None` when nothing
+    /// is left.
+    fn merge(
+        &self,
+        files: &FileSet,
+        plan: &Plan,
+        oldest: i64,
+    ) -> Result<Option<FileSummary>, StorageError> {
+        let chosen = |f: &&Arc<ChunkFile>| plan.inputs.iter().any(|input| input == name(f));
+        let inputs: Vec<&ChunkFile> = files.iter().filter(chosen).map(|f| &**f).collect();
+        let logged = inputs.iter().map(|file| file.meta().position);
+        let position = logged.chain(files.tombstones().iter().map(|t| t.position)).max();
+        let meta = FileMeta {
+            position: position.unwrap_or(0),
+            ..FileMeta::new(plan.level, u32::from(self.number))
+        };
+        let expired = TimeRange::new(i64::MIN, oldest.saturating_sub(1));
+        let edit = |file: &ChunkFile, series: u32, samples: &mut Samples| {
+            hide(files.tombstones(), series, file.meta().position, samples, 0);
+            cut(samples, 0, expired);
+        };
         let mut writer = ChunkFileWriter::create(&*self.files, &self.chunks_dir, meta)?;
-        let mut merge = Merge::new(inputs);
+        let mut merge = Merge::new(&inputs, &edit);
         let mut samples = Samples::default();
         while let Some((series, labels)) = merge.next(&mut samples)? {
             writer.add(series, &labels, &samples)?;
         }
-        Ok(writer.finish()?)
+        Ok(if writer.is_empty() { None } else { Some(writer.finish()?) })
     }
 
     /// Deletes the files whose newest sample is older than `oldest`; returns how many.
     pub fn expire(&self, oldest: i64) -> Result<usize, StorageError> {
+        self.drop_files(|file| file.range().end < oldest)
+    }
+
+    /// Deletes the files that satisfy `doomed`; returns how many.
+    pub fn drop_files(&self, doomed: impl Fn(&ChunkFile) -> bool) -> Result<usize, StorageError> {
         let mut maintenance = self.maintenance();
         let files = self.live().files.clone();
-        let expired: Vec<String> =
-            files.iter().filter(|f| f.range().end < oldest).map(|f| name(f).to_owned()).collect();
-        if expired.is_empty() {
+        let doomed = files.iter().filter(|file| doomed(file));
+        let removed: Vec<String> = doomed.map(|file| name(file).to_owned()).collect();
+        if removed.is_empty() {
             return Ok(0);
         }
-        let removed = &expired;
-        maintenance.catalog.publish(Publication { removed, ..Publication::default() })?;
-        self.swap(&expired, vec![])?;
-        self.metrics.chunk_files_expired.add(expired.len() as u64);
-        Ok(expired.len())
+        let publication = Publication { removed: &removed, ..Publication::default() };
+        maintenance.catalog.publish(publication)?;
+        self.swap(&removed, vec![])?;
+        self.metrics.chunk_files_expired.add(removed.len() as u64);
+        Ok(removed.len())
     }
 
     /// Makes a published change visible, then deletes the files that readers no longer find. Those

@@ -9,6 +9,7 @@ use crate::chunk_file::{ChunkFile, ChunkFileError, Scratch};
 use crate::head::History;
 use crate::metrics::Metrics;
 use crate::settle::settle;
+use crate::tombstone::{Tombstone, hide};
 
 /// Scratch buffers a thread keeps: one for each file that a series is usually spread over.
 const SCRATCHES: usize = 8;
@@ -17,23 +18,61 @@ thread_local! {
     static SCRATCH: RefCell<[Scratch; SCRATCHES]> = RefCell::default();
 }
 
-/// Chunk files in the order of their first sample.
+/// Chunk files in the order of their first sample, and what is deleted of them.
 pub(crate) struct FileSet {
     files: Vec<Arc<ChunkFile>>,
+    /// In the order of their positions.
+    tombstones: Vec<Arc<Tombstone>>,
     metrics: Arc<Metrics>,
 }
 
 impl FileSet {
-    pub fn new(mut files: Vec<Arc<ChunkFile>>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        mut files: Vec<Arc<ChunkFile>>,
+        tombstones: Vec<Arc<Tombstone>>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         files.sort_by_key(|f| (f.range().start, f.range().end));
-        Self { files, metrics }
+        Self { files, tombstones, metrics }
     }
 
-    /// This set with some files replaced by others.
+    /// This set with some files replaced by others, also by those of the same name.
     pub fn replace(&self, removed: &[String], added: Vec<Arc<ChunkFile>>) -> Self {
-        let kept = self.files.iter().filter(|f| !removed.iter().any(|n| *n == name(f)));
-        let files = kept.cloned().chain(added).collect();
-        Self::new(files, self.metrics.clone())
+        let is_added = |file: &ChunkFile| added.iter().any(|new| name(new) == name(file));
+        let is_removed = |file: &ChunkFile| removed.iter().any(|n| *n == name(file));
+        let kept = self.files.iter().filter(|f| !is_removed(f) && !is_added(f));
+        let files = kept.cloned().chain(added.iter().cloned()).collect();
+        Self::new(files, self.tombstones.clone(), self.metrics.clone())
+    }
+
+    /// This set with one more deletion.
+    pub fn delete(&self, tombstone: Arc<Tombstone>) -> Self {
+        let tombstones = self.tombstones.iter().cloned().chain([tombstone]).collect();
+        Self::new(self.files.clone(), tombstones, self.metrics.clone())
+    }
+
+    /// This set without the deletions at these positions.
+    pub fn without_tombstones(&self, dropped: &[u64]) -> Self {
+        let kept = self.tombstones.iter().filter(|t| !dropped.contains(&t.position));
+        Self::new(self.files.clone(), kept.cloned().collect(), self.metrics.clone())
+    }
+
+    pub fn tombstones(&self) -> &[Arc<Tombstone>] {
+        &self.tombstones
+    }
+
+    /// Does the file hold samples that this deletion hides?
+    pub fn is_touched(&self, file: &ChunkFile, tombstone: &Tombstone) -> Result<bool, ChunkFileError> {
+        if tombstone.position <= file.meta().position || !tombstone.range.overlaps(file.range()) {
+            return Ok(false);
+        }
+        let mut scratch = Scratch::default();
+        for series in &tombstone.series {
+            if file.contains_in(series, tombstone.range, &mut scratch)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<ChunkFile>> {
@@ -74,6 +113,7 @@ impl FileSet {
             let start = out.len();
             with_scratch(i, |scratch| file.read(series, range, out, scratch))
                 .map_err(|error| self.select_error(&error))?;
+            hide(&self.tombstones, series, file.meta().position, out, start);
             settle(out, start);
         }
         Ok(())
@@ -83,7 +123,18 @@ impl FileSet {
     pub fn may_hold(&self, series: u32, range: TimeRange) -> bool {
         let mut files = self.files.iter().enumerate().filter(|(_, f)| f.range().overlaps(range));
         // A damaged directory page is reported by the read that follows.
-        files.any(|(i, f)| with_scratch(i, |scratch| f.contains(series, scratch)).unwrap_or(true))
+        files.any(|(i, f)| {
+            with_scratch(i, |scratch| f.contains(series, scratch)).unwrap_or(true)
+                && !self.is_hidden(f, series, range)
+        })
+    }
+
+    /// Is all that the file may have of the series inside `range` deleted?
+    fn is_hidden(&self, file: &ChunkFile, series: u32, range: TimeRange) -> bool {
+        let (start, end) = (range.start.max(file.range().start), range.end.min(file.range().end));
+        self.tombstones.iter().any(|t| {
+            t.covers(series, file.meta().position) && t.range.contains(start) && t.range.contains(end)
+        })
     }
 
     fn select_error(&self, error: &ChunkFileError) -> SelectError {

@@ -15,13 +15,19 @@ use crate::catalog::{Block, BlockBuilder, Publication};
 use crate::chunk_file::{ChunkFile, ChunkFileWriter, FileMeta, FileSummary};
 use crate::error::StorageError;
 use crate::head::Frozen;
+use crate::tombstone::Tombstone;
+
+/// A shard is flushed after so many logged samples, stored or not: repetitions fill only the log.
+const LOGGED_SAMPLES_MAX: u64 = 32 << 20;
 
 /// A frozen head on its way to a file. Kept when a step fails, so that the next try continues.
 pub(super) struct Pending {
-    frozen: Arc<Frozen>,
+    /// `None`: the log says nothing that a file must hold.
+    frozen: Option<Arc<Frozen>>,
     /// The last log index that is frozen.
     upto: u64,
     series: Vec<u32>,
+    tombstones: Vec<Arc<Tombstone>>,
 }
 
 impl Shard {
@@ -35,21 +41,27 @@ impl Shard {
         }
         let Maintenance { catalog, pending } = &mut *maintenance;
         let Some(flush) = pending.as_ref() else { return Ok(None) };
-        let summary = self.write_file(&flush.frozen)?;
-        let file = ChunkFile::open(&*self.files, &self.chunks_dir.join(&summary.name))?;
+        let frozen = flush.frozen.as_deref();
+        let written = frozen.map(|frozen| self.write_file(frozen, flush.upto)).transpose()?;
+        let open = |file: &FileSummary| {
+            ChunkFile::open(&*self.files, &self.chunks_dir.join(&file.name)).map(Arc::new)
+        };
+        let opened = written.iter().map(open).collect::<Result<_, _>>()?;
         catalog.publish(Publication {
             new_series: Some(&mut Unpublished { shard: self, series: flush.series.iter() }),
-            added: std::slice::from_ref(&summary),
+            added: written.as_slice(),
             flushed: Some(flush.upto),
+            tombstones: &flush.tombstones,
             ..Publication::default()
         })?;
         let mut live = self.live_mut();
-        live.files = Arc::new(live.files.replace(&[], vec![Arc::new(file)]));
+        live.files = Arc::new(live.files.replace(&[], opened));
         live.head.release_frozen();
+        live.flushed = flush.upto;
         drop(live);
         let upto = flush.upto;
         *pending = None;
-        self.metrics.flushed_samples.add(summary.samples);
+        self.metrics.flushed_samples.add(written.map_or(0, |file| file.samples));
         self.metrics.flush.observe(started.elapsed());
         Ok(Some(upto))
     }
@@ -57,19 +69,29 @@ impl Shard {
     /// Is the head large or old enough, or an earlier flush unfinished?
     pub fn flush_is_due(&self, now: i64, interval_ms: i64, bytes_max: usize) -> bool {
         let live = self.live();
+        let long_log = live.logged_samples >= LOGGED_SAMPLES_MAX;
         let old = live.head_since.is_some_and(|since| now.saturating_sub(since) >= interval_ms);
-        old || live.head.sample_bytes() >= bytes_max || live.head.has_frozen()
+        old || long_log || live.head.sample_bytes() >= bytes_max || live.head.has_frozen()
     }
 
     fn freeze(&self) -> Option<Pending> {
         let mut live = self.live_mut();
-        let frozen = live.head.freeze()?;
+        if live.applied == live.flushed {
+            return None;
+        }
+        let frozen = live.head.freeze();
         live.head_since = None;
-        Some(Pending { frozen, upto: live.applied, series: std::mem::take(&mut live.unpublished) })
+        live.logged_samples = 0;
+        Some(Pending {
+            frozen,
+            upto: live.applied,
+            series: std::mem::take(&mut live.unpublished),
+            tombstones: std::mem::take(&mut live.unpublished_tombstones),
+        })
     }
 
-    fn write_file(&self, frozen: &Frozen) -> Result<FileSummary, StorageError> {
-        let meta = FileMeta::new(0, u32::from(self.number));
+    fn write_file(&self, frozen: &Frozen, position: u64) -> Result<FileSummary, StorageError> {
+        let meta = FileMeta { position, ..FileMeta::new(0, u32::from(self.number)) };
         let mut writer = ChunkFileWriter::create(&*self.files, &self.chunks_dir, meta)?;
         let mut samples = Samples::default();
         for series in self.by_metric(frozen.series()) {

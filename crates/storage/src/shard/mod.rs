@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+pub(crate) use compact::Times;
 pub(crate) use file_set::FileSet;
 pub(crate) use open::Opened;
 
@@ -23,6 +24,7 @@ use crate::files::Files;
 use crate::head::Head;
 use crate::index::Index;
 use crate::metrics::Metrics;
+use crate::tombstone::Tombstone;
 
 /// See the module.
 pub(crate) struct Shard {
@@ -45,6 +47,12 @@ struct Live {
     unpublished: Vec<u32>,
     /// The log index of the last applied entry.
     applied: u64,
+    /// The log index up to which chunk files and catalog have everything.
+    flushed: u64,
+    /// Samples that the log has beyond `flushed`, also those that were there already.
+    logged_samples: u64,
+    /// Deletions that only the log has.
+    unpublished_tombstones: Vec<Arc<Tombstone>>,
     /// When the oldest sample of the head arrived; milliseconds since the epoch.
     head_since: Option<i64>,
 }
@@ -98,6 +106,7 @@ impl Shard {
             files: live.files.len(),
             file_bytes: live.files.bytes(),
             file_samples: live.files.samples(),
+            tombstones: live.files.tombstones().len(),
             range: live.range(),
         }
     }
@@ -114,6 +123,8 @@ pub(crate) struct Usage {
     pub files: usize,
     pub file_bytes: u64,
     pub file_samples: u64,
+    /// Deletions whose samples are still in chunk files.
+    pub tombstones: usize,
     pub range: Option<metricstor_model::TimeRange>,
 }
 

@@ -54,12 +54,15 @@ impl Shard {
             chunk_files.push(Arc::new(ChunkFile::open(&*files, &chunks_dir.join(name))?));
         }
         let flushed = catalog.flushed()?;
-        let file_set = FileSet::new(chunk_files, metrics.clone());
+        let file_set = FileSet::new(chunk_files, catalog.tombstones()?, metrics.clone());
         let live = Live {
             head,
             files: Arc::new(file_set),
             unpublished: Vec::new(),
+            unpublished_tombstones: Vec::new(),
             applied: flushed,
+            flushed,
+            logged_samples: 0,
             head_since: None,
         };
         let shard = Shard {

@@ -7,6 +7,7 @@ use metricstor_model::{LabelsFault, WriteRequest, WriteSeries};
 use super::Shards;
 use crate::batch::{Batch, Definition};
 use crate::committer::Part;
+use crate::entry::Change;
 use crate::known::Place;
 use crate::outcome::{Counts, RefusalReason, WriteOutcome};
 
@@ -147,7 +148,8 @@ impl<'a> Assembly<'a> {
             let guess = 8 * batch.timestamps.len() + 64 * batch.definitions.len() + 64;
             let mut payload = Vec::with_capacity(guess);
             batch.encode(&mut payload);
-            self.parts.push(Part { shard: shard as u16, batch, payload });
+            let change = Change::Write(batch);
+            self.parts.push(Part { shard: shard as u16, change, payload });
         }
     }
 }

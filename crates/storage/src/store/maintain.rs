@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Inner, Store};
 use crate::error::StorageError;
-use crate::shard::Shard;
+use crate::shard::{Shard, Times};
 
 /// How often the worker looks around.
 const TICK: Duration = Duration::from_secs(1);
@@ -68,7 +68,7 @@ impl Store {
     pub fn compact(&self) -> Result<(), StorageError> {
         for shard in &self.inner.shards.shards {
             self.inner.flush(shard)?;
-            shard.compact_everything()?;
+            shard.compact_everything(self.inner.times())?;
         }
         Ok(())
     }
@@ -88,13 +88,17 @@ impl Inner {
         (self.clock)().saturating_sub(self.config.retention_ms)
     }
 
+    pub(super) fn times(&self) -> Times {
+        Times { now: (self.clock)(), oldest: self.oldest() }
+    }
+
     /// One round; a failure is logged and tried again in the next.
     fn maintain(&self) {
         let now = (self.clock)();
         for shard in &self.shards.shards {
             let done = self.flush_if_due(shard, now).and_then(|()| {
                 shard.expire(self.oldest())?;
-                shard.compact(now)
+                shard.compact(self.times())
             });
             if let Err(error) = done {
                 tracing::error!(shard = shard.number, %error, "maintenance failed, will try again");
@@ -110,7 +114,7 @@ impl Inner {
         Ok(())
     }
 
-    fn flush(&self, shard: &Shard) -> Result<(), StorageError> {
+    pub(super) fn flush(&self, shard: &Shard) -> Result<(), StorageError> {
         if let Some(upto) = shard.flush()? {
             self.committer.purge(shard.number, upto);
         }

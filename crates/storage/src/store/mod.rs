@@ -1,7 +1,9 @@
 //! The façade: one node's storage, all shards behind one log.
 
 mod assembly;
+mod delete;
 mod maintain;
+mod node;
 mod open;
 mod select;
 mod statistics;
@@ -13,10 +15,12 @@ use std::sync::{Arc, RwLock};
 pub use open::Recovery;
 pub use select::Selection;
 pub use statistics::Statistics;
+pub(crate) use open::GIVE_UP;
 pub(crate) use write::TENANT;
 
 use crate::committer::{Apply, Committer, Part};
 use crate::config::{LabelLimits, StoreConfig};
+use crate::entry::Change;
 use crate::known::Known;
 use crate::metadata::MetadataStore;
 use crate::metrics::Metrics;
@@ -55,8 +59,11 @@ struct Shards {
 
 impl Apply for Shards {
     fn apply(&self, part: &Part, log_index: u64, outcome: &mut WriteOutcome) {
-        let now = (self.clock)();
-        self.shards[usize::from(part.shard)].apply(&part.batch, log_index, now, outcome);
+        let shard = &self.shards[usize::from(part.shard)];
+        match &part.change {
+            Change::Write(batch) => shard.apply(batch, log_index, (self.clock)(), outcome),
+            Change::Delete(tombstone) => shard.delete(tombstone, log_index),
+        }
     }
 }
 

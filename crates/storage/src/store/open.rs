@@ -5,12 +5,12 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
-use serde::{Deserialize, Serialize};
-
+use super::node::{self, Node};
 use super::{Clock, Inner, Shards, Store, maintain};
 use crate::batch::{Batch, Malformed};
 use crate::committer::Committer;
 use crate::config::StoreConfig;
+use crate::entry::Change;
 use crate::error::StorageError;
 use crate::files::Files;
 use crate::known::Known;
@@ -18,18 +18,10 @@ use crate::metadata::MetadataStore;
 use crate::metrics::Metrics;
 use crate::outcome::WriteOutcome;
 use crate::shard::{Opened, Shard};
-use crate::wal::{Log, LogConfig};
+use crate::wal::{EntryId, Log, LogConfig};
 
-/// The version of the directory's layout; a later one is refused.
-const FORMAT_VERSION: u32 = 1;
-
-/// `node.json`: what must never change in a data directory.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Node {
-    format_version: u32,
-    shards: u16,
-}
+/// In the log's folder: an operator's word that what only the log held may be given up.
+pub(crate) const GIVE_UP: &str = "give-up";
 
 /// What a start found; for the log and the operator.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -56,7 +48,7 @@ impl Store {
         files.create_dir(dir).map_err(|e| StorageError::io("create", dir, e))?;
         std::fs::create_dir_all(dir).map_err(|e| StorageError::io("create", dir, e))?;
         let lock = lock(dir)?;
-        let node = node(dir, config.shards)?;
+        let node = node::read_or_create(dir, config.shards, config.node_id)?;
         let metrics = Arc::new(Metrics::default());
         let mut recovery = Recovery::default();
         let opened = open_shards(&config, &files, node.shards, &metrics)?;
@@ -67,7 +59,8 @@ impl Store {
             recovery.leftovers += leftovers;
             shards.push(Arc::new(shard));
         }
-        let log = open_log(&config, &files, &mut recovery)?;
+        let mut log = open_log(&config, &node, &files, &mut recovery)?;
+        check_reach(&mut log, &dir.join("wal"), &flushed)?;
         let now = clock();
         replay(&log, &shards, &flushed, now, &mut recovery)?;
         let next = (0u32..).zip(&shards).map(|(group, _)| {
@@ -116,38 +109,6 @@ fn lock(dir: &Path) -> Result<std::fs::File, StorageError> {
     }
 }
 
-/// Reads `node.json`, or writes it for a new directory.
-fn node(dir: &Path, shards: u16) -> Result<Node, StorageError> {
-    let path = dir.join("node.json");
-    let node = match std::fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| StorageError::Format {
-            path: path.clone(),
-            reason: format!("{e}; restore the file from a copy"),
-        })?,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let node = Node { format_version: FORMAT_VERSION, shards: shards.clamp(1, 4096) };
-            write_node(&path, &node).map_err(|e| StorageError::io("write", &path, e))?;
-            node
-        }
-        Err(e) => return Err(StorageError::io("read", &path, e)),
-    };
-    if node.format_version != FORMAT_VERSION || node.shards == 0 {
-        let found = node.format_version;
-        let reason = format!("format version {found}, this program reads {FORMAT_VERSION}");
-        return Err(StorageError::Format { path, reason });
-    }
-    Ok(node)
-}
-
-/// Whole or not at all, before anything else exists in the directory.
-fn write_node(path: &Path, node: &Node) -> std::io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    std::fs::write(&temporary, serde_json::to_vec(node)?)?;
-    std::fs::File::open(&temporary)?.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-}
-
 /// Opens all shards side by side: reading the index is most of a start's work.
 fn open_shards(
     config: &StoreConfig,
@@ -170,15 +131,37 @@ fn open_shards(
 
 fn open_log(
     config: &StoreConfig,
+    node: &Node,
     files: &Arc<dyn Files>,
     recovery: &mut Recovery,
 ) -> Result<Log, StorageError> {
     let segment_bytes = u32::try_from(config.log_segment_bytes).unwrap_or(u32::MAX);
-    let log_config = LogConfig { segment_bytes, ..LogConfig::default() };
+    let log_config = LogConfig { segment_bytes, identity: node.id };
     let log = Log::open(files.clone(), &config.dir.join("wal"), log_config)?;
     recovery.torn_tail =
         log.torn_tail().map(|torn| format!("{} at byte {}", torn.path.display(), torn.offset));
     Ok(log)
+}
+
+/// A log that ends before what is in chunk files was lost, and with it perhaps what no file has.
+fn check_reach(log: &mut Log, dir: &Path, flushed: &BTreeMap<u32, u64>) -> Result<(), StorageError> {
+    let word = dir.join(GIVE_UP);
+    let given_up = word.exists();
+    for (&shard, &expected) in flushed {
+        if log.last_index(shard).unwrap_or(0) >= expected {
+            continue;
+        }
+        if !given_up {
+            return Err(StorageError::LostLog { dir: dir.to_owned(), shard, expected });
+        }
+        tracing::warn!(shard, expected, "the log was lost and given up");
+        log.purge_prefix(shard, EntryId { term: 0, index: expected })?;
+    }
+    if given_up {
+        log.sync()?;
+        std::fs::remove_file(&word).map_err(|e| StorageError::io("remove", &word, e))?;
+    }
+    Ok(())
 }
 
 /// Applies what the log has beyond the chunk files.
@@ -189,11 +172,11 @@ fn replay(
     now: i64,
     recovery: &mut Recovery,
 ) -> Result<(), StorageError> {
-    let mut batch = Batch::default();
+    let mut change = Change::Write(Batch::default());
     let from = |group: u32| flushed.get(&group).map_or(u64::MAX, |upto| upto + 1);
     log.replay(from, |entry| {
         let shard = &shards[entry.group as usize];
-        batch.decode(entry.payload).map_err(|Malformed(reason)| {
+        change.decode(entry.payload, entry.index).map_err(|Malformed(reason)| {
             let (group, index) = (entry.group, entry.index);
             StorageError::Format {
                 path: "wal".into(),
@@ -201,8 +184,13 @@ fn replay(
             }
         })?;
         recovery.replayed_entries += 1;
-        recovery.replayed_samples += batch.timestamps.len() as u64;
-        shard.replay(&batch, entry.index, now, &mut WriteOutcome::default());
+        match &change {
+            Change::Write(batch) => {
+                recovery.replayed_samples += batch.timestamps.len() as u64;
+                shard.replay(batch, entry.index, now, &mut WriteOutcome::default());
+            }
+            Change::Delete(tombstone) => shard.delete(tombstone, entry.index),
+        }
         Ok::<(), StorageError>(())
     })?;
     shards.iter().for_each(|shard| shard.replayed());

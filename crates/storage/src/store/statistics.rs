@@ -20,6 +20,8 @@ pub struct Statistics {
     pub chunk_files: usize,
     pub chunk_file_bytes: u64,
     pub chunk_file_samples: u64,
+    /// Deletions whose samples are still in chunk files, one per shard.
+    pub tombstones: usize,
     /// First and last sample; `None` for an empty store.
     pub range: Option<TimeRange>,
     /// Bytes that recognise known series by their encoding.
@@ -57,6 +59,7 @@ impl Statistics {
         self.chunk_files += usage.files;
         self.chunk_file_bytes += usage.file_bytes;
         self.chunk_file_samples += usage.file_samples;
+        self.tombstones += usage.tombstones;
         self.range = match (self.range, usage.range) {
             (Some(a), Some(b)) => Some(TimeRange::new(a.start.min(b.start), a.end.max(b.end))),
             (a, b) => a.or(b),

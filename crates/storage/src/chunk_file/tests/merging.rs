@@ -30,7 +30,7 @@ fn union(models: &[Model]) -> Model {
 
 fn merged(disk: &Simulated, inputs: &[&ChunkFile]) -> ChunkFile {
     let mut writer = ChunkFileWriter::create(disk, dir(), FileMeta::new(1, 7)).unwrap();
-    let mut merge = Merge::new(inputs);
+    let mut merge = Merge::new(inputs, &|_, _, _| ());
     let mut samples = Samples::default();
     while let Some((series, found)) = merge.next(&mut samples).unwrap() {
         assert_eq!(found, labels(series));

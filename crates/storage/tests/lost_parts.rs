@@ -1,4 +1,4 @@
-//! A catalog that is gone or wrong stops the start; what it named stays on the disk.
+//! A catalog or a log that is gone or wrong stops the start; what it named stays on the disk.
 
 #![allow(clippy::unwrap_used)] // a panic is the failure report
 
@@ -56,4 +56,49 @@ fn no_chunk_file_is_taken_for_a_leftover() {
         }
     }
     assert_eq!(everything(&open(dir.path())), expected);
+}
+
+#[test]
+fn a_lost_log_stops_the_start_until_it_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let rows = |from: i64| -> Vec<_> {
+        (0..100).map(|i| (format!("__name__=m,i={i}"), NOW - 1000 + from, 1.0)).collect()
+    };
+    write(&store, &rows(0)).unwrap();
+    store.compact().unwrap();
+    let expected = everything(&store);
+    write(&store, &rows(1)).unwrap();
+    drop(store);
+    let log = dir.path().join("wal");
+    std::fs::remove_dir_all(&log).unwrap();
+    for _ in 0..2 {
+        let error = open_at(dir.path(), NOW).err().unwrap();
+        assert!(matches!(error, StorageError::LostLog { .. }), "{error}");
+        assert!(error.to_string().contains("give-up"), "{error}");
+    }
+    std::fs::write(log.join("give-up"), "").unwrap();
+    let store = open(dir.path());
+    assert_eq!(everything(&store), expected);
+    write(&store, &rows(2)).unwrap();
+    drop(store);
+    assert!(!log.join("give-up").exists());
+    assert_eq!(everything(&open(dir.path())).len(), 200);
+}
+
+#[test]
+fn the_log_of_another_directory_is_refused() {
+    let make = |id: u128| {
+        let dir = tempfile::tempdir().unwrap();
+        let files = std::sync::Arc::new(metricstor_storage::files::Disk);
+        let (store, _) =
+            support::open_with(dir.path(), files, NOW, |config| config.node_id = id).unwrap();
+        write(&store, &[("__name__=m".to_owned(), NOW, 1.0)]).unwrap();
+        dir
+    };
+    let (one, other) = (make(1), make(2));
+    std::fs::remove_dir_all(one.path().join("wal")).unwrap();
+    std::fs::rename(other.path().join("wal"), one.path().join("wal")).unwrap();
+    let error = open_at(one.path(), NOW).err().unwrap();
+    assert!(error.to_string().contains("another node"), "{error}");
 }

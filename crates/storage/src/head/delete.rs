@@ -1,0 +1,76 @@
+//! Deleting from the head: samples not yet frozen go at once, frozen ones are hidden.
+
+use std::sync::Arc;
+
+use metricstor_model::{CounterResetHint, Samples, TimeRange};
+
+use super::Head;
+use super::cells::Chain;
+use crate::tombstone::{Tombstone, cut};
+
+impl Head {
+    /// Applies a deletion.
+    pub fn delete(&mut self, tombstone: &Arc<Tombstone>) {
+        for series in &tombstone.series {
+            self.delete_chain(series, tombstone.range);
+            self.delete_side(series, tombstone.range);
+        }
+        if self.frozen.is_some() {
+            self.hidden.push(tombstone.clone());
+        }
+    }
+
+    /// What is left of a chain goes on as late samples: later ones are encoded against the newest
+    /// sample there ever was, so that the time line keeps its order.
+    fn delete_chain(&mut self, series: u32, range: TimeRange) {
+        let Some(state) = self.series.get_mut(series as usize) else { return };
+        if state.chain.len() == 0 {
+            return;
+        }
+        let mut samples = Samples::default();
+        self.tier.read_chain(&state.chain, TimeRange::ALL, &mut samples);
+        let before = samples.len();
+        cut(&mut samples, 0, range);
+        if samples.len() == before {
+            return;
+        }
+        state.chain = Chain::default();
+        self.tier.forget(before - samples.len());
+        if samples.is_empty() {
+            return;
+        }
+        let late = self.tier.late.entry(series).or_default();
+        let values = samples.values.iter().map(|value| value.to_bits());
+        late.extend(samples.timestamps.iter().copied().zip(values));
+        late.sort_unstable_by_key(|(timestamp, _)| *timestamp);
+    }
+
+    fn delete_side(&mut self, series: u32, range: TimeRange) {
+        let mut forgotten = 0;
+        if let Some(late) = self.tier.late.get_mut(&series) {
+            let before = late.len();
+            late.retain(|(timestamp, _)| !range.contains(*timestamp));
+            forgotten += before - late.len();
+            if late.is_empty() {
+                self.tier.late.remove(&series);
+            }
+        }
+        if let Some(histograms) = self.tier.histograms.get_mut(&series) {
+            let before = histograms.len();
+            histograms.retain(|(timestamp, _)| !range.contains(*timestamp));
+            let next = histograms.partition_point(|(timestamp, _)| *timestamp <= range.end);
+            if histograms.len() < before
+                && let Some((_, next)) = histograms.get_mut(next)
+                && next.counter_reset_hint != CounterResetHint::Gauge
+            {
+                // What it was compared with is gone; readers compare for themselves.
+                Arc::make_mut(next).counter_reset_hint = CounterResetHint::Unknown;
+            }
+            forgotten += before - histograms.len();
+            if histograms.is_empty() {
+                self.tier.histograms.remove(&series);
+            }
+        }
+        self.tier.forget(forgotten);
+    }
+}

@@ -1,0 +1,79 @@
+//! Deleting samples: hidden for queries when the call returns, gone from the disk after a merge.
+
+use std::sync::mpsc;
+
+use metricstor_model::{Matcher, TimeRange};
+use roaring::RoaringBitmap;
+
+use super::{Inner, Store};
+use crate::committer::{Commit, Part};
+use crate::entry::Change;
+use crate::error::StorageError;
+use crate::outcome::{WriteError, WriteOutcome};
+use crate::tombstone::Tombstone;
+
+/// Beyond this many series a shard is flushed first: what a deletion leaves of a series in memory
+/// takes 16 bytes a sample until the next flush.
+const SERIES_IN_MEMORY_MAX: u64 = 10_000;
+
+impl Store {
+    /// Deletes the samples inside `range` of the series that satisfy all matchers of any of the
+    /// `sets`. Durable and hidden from queries when this returns; samples written later are kept,
+    /// whatever their time. Returns how many series matched.
+    ///
+    /// The bytes are gone after [`Store::clean_tombstones`], [`Store::compact`] or, by and by, from
+    /// the maintenance in the background.
+    ///
+    /// # Errors
+    /// As for writes: nothing is deleted then, or (after a failed fsync) it is unknown.
+    pub fn delete(&self, sets: &[Vec<Matcher>], range: TimeRange) -> Result<u64, WriteError> {
+        self.inner.delete(sets, range)
+    }
+
+    /// Rewrites all chunk files that hold deleted samples.
+    pub fn clean_tombstones(&self) -> Result<(), StorageError> {
+        for shard in &self.inner.shards.shards {
+            self.inner.flush(shard)?;
+            while shard.clean(self.inner.times())? {}
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn delete(&self, sets: &[Vec<Matcher>], range: TimeRange) -> Result<u64, WriteError> {
+        let mut parts = Vec::new();
+        let mut matched = 0;
+        for shard in &self.shards.shards {
+            let mut series = RoaringBitmap::new();
+            for matchers in sets {
+                series.extend(shard.index().select(matchers));
+            }
+            if series.is_empty() || range.start > range.end {
+                continue;
+            }
+            matched += series.len();
+            if series.len() > SERIES_IN_MEMORY_MAX
+                && let Err(error) = self.flush(shard)
+            {
+                tracing::warn!(%error, "deleting from memory, for the head cannot be flushed");
+            }
+            series.optimize();
+            let tombstone = Tombstone { position: 0, range, series };
+            let mut payload = Vec::new();
+            tombstone.encode(&mut payload);
+            parts.push(Part { shard: shard.number, change: Change::Delete(tombstone), payload });
+        }
+        if parts.is_empty() {
+            return Ok(0);
+        }
+        let (answer, answered) = mpsc::channel();
+        let done = Box::new(move |result| {
+            // The caller waits below.
+            let _ = answer.send(result);
+        });
+        self.committer.submit(Commit { parts, outcome: WriteOutcome::default(), done });
+        answered.recv().map_err(|_| WriteError::Closed)??;
+        Ok(matched)
+    }
+}
