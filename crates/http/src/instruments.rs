@@ -70,6 +70,7 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
         ("samples_accepted", "Samples stored or there already.", &metrics.samples_accepted),
         ("samples_duplicate", "Accepted samples that were there.", &metrics.samples_duplicate),
         ("series_created", "Series seen for the first time.", &metrics.series_created),
+        ("series_removed", "Series without samples left.", &metrics.series_removed),
         ("writes_shed", "Requests refused because too much waits.", &metrics.writes_shed),
         ("log_bytes", "Bytes appended to the log.", &metrics.log_bytes),
         ("log_entries", "Entries appended to the log.", &metrics.log_entries),

@@ -60,6 +60,29 @@ impl Batch {
         }
     }
 
+    /// Every series that has samples here; some twice.
+    pub fn series(&self) -> impl Iterator<Item = u32> {
+        let histograms = self.histograms.iter().map(|(series, ..)| *series);
+        self.runs.iter().map(|(series, _)| *series).chain(histograms)
+    }
+
+    /// A copy with the samples of some series only.
+    pub fn retain(&self, keep: impl Fn(u32) -> bool) -> Self {
+        let mut kept = Self { definitions: self.definitions.clone(), ..Self::default() };
+        let mut start = 0;
+        for (series, end) in &self.runs {
+            let run = start..*end as usize;
+            if keep(*series) {
+                kept.timestamps.extend_from_slice(&self.timestamps[run.clone()]);
+                kept.values.extend_from_slice(&self.values[run]);
+                kept.end_run(*series);
+            }
+            start = *end as usize;
+        }
+        kept.histograms = self.histograms.iter().filter(|(s, ..)| keep(*s)).cloned().collect();
+        kept
+    }
+
     /// Appends the log payload to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.push(VERSION);

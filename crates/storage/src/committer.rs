@@ -4,6 +4,7 @@
 //! Invariant: a request's `done` hears of success only after its entries are durable *and* visible.
 
 use std::mem;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -45,6 +46,8 @@ enum Job {
         shard: u16,
         upto: u64,
     },
+    /// Told when everything before is applied or refused.
+    Drain(Sender<()>),
 }
 
 /// The queue in front of the log, and its thread.
@@ -114,6 +117,20 @@ impl Committer {
         self.queue.wake.notify_one();
     }
 
+    /// Waits until all that was handed over before is applied or refused; false after a close.
+    pub fn drain(&self) -> bool {
+        let (done, drained) = channel();
+        {
+            let mut state = self.queue.lock();
+            if state.closed {
+                return false;
+            }
+            state.jobs.push(Job::Drain(done));
+        }
+        self.queue.wake.notify_one();
+        drained.recv().is_ok()
+    }
+
     /// Payload bytes that wait for the disk.
     pub fn waiting_bytes(&self) -> usize {
         self.queue.lock().bytes
@@ -181,15 +198,20 @@ impl Writer {
                 return;
             }
             let mut commits = Vec::with_capacity(jobs.len());
-            let mut purges = Vec::new();
+            let (mut purges, mut drains) = (Vec::new(), Vec::new());
             for job in jobs {
                 match job {
                     Job::Commit(commit) => commits.push(commit),
                     Job::Purge { shard, upto } => purges.push((shard, upto)),
+                    Job::Drain(done) => drains.push(done),
                 }
             }
             if !commits.is_empty() {
                 self.commit(commits);
+            }
+            for done in drains {
+                // Who asked may have given up.
+                let _ = done.send(());
             }
             if !purges.is_empty()
                 && let Err(error) = self.purge(&purges)

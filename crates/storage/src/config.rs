@@ -12,6 +12,8 @@ pub struct StoreConfig {
     pub node_id: u128,
     /// Samples older than this are refused and deleted; milliseconds.
     pub retention_ms: i64,
+    /// The oldest files are deleted until the others are no larger together; bytes.
+    pub retention_bytes: Option<u64>,
     /// Samples further in the future than this are refused; milliseconds.
     pub future_max_ms: i64,
     /// Shards of a new data directory; an existing one keeps its own number.
@@ -48,6 +50,7 @@ impl StoreConfig {
             dir: dir.into(),
             node_id: 0,
             retention_ms: 15 * 24 * 3_600_000,
+            retention_bytes: None,
             future_max_ms: 10 * 60_000,
             shards: 4,
             series_max: 20_000_000,

@@ -12,6 +12,8 @@ pub struct Metrics {
     pub samples_duplicate: Count,
     refused: [Count; RefusalReason::ALL.len()],
     pub series_created: Count,
+    /// Series that lost their last sample and left the index.
+    pub series_removed: Count,
     pub writes_shed: Count,
     pub log_bytes: Count,
     pub log_entries: Count,

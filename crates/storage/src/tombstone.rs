@@ -112,9 +112,8 @@ mod tests {
     #[test]
     fn a_cut_leaves_the_rest_in_place() {
         let mut samples = Samples::default();
-        let histogram = |hint| {
-            Arc::new(FloatHistogram { counter_reset_hint: hint, ..Default::default() })
-        };
+        let histogram =
+            |hint| Arc::new(FloatHistogram { counter_reset_hint: hint, ..Default::default() });
         [9, 1, 2].iter().for_each(|t| samples.push(*t, *t as f64));
         [3, 4, 5, 6].iter().for_each(|t| {
             samples.push_histogram(*t, histogram(CounterResetHint::NotReset));

@@ -16,7 +16,7 @@ const STEP: i64 = 15_000;
 fn rows(steps: std::ops::Range<i64>) -> Vec<Row> {
     let row = |series: i64, step: i64| {
         let labels = format!("__name__=m,s={series}");
-        (labels, NOW + (step - 1000) * STEP, (series * step) as f64)
+        (labels, NOW + (step - 1000) * STEP, ((series + 1) as f64 * step as f64).sin())
     };
     steps.flat_map(|step| (0..4).map(move |series| row(series, step))).collect()
 }

@@ -44,6 +44,8 @@ pub struct Tls {
 pub struct Storage {
     /// Older samples are refused and deleted.
     pub retention: Span,
+    /// The oldest chunk files are deleted while all together are larger; by default none is.
+    pub retention_size: Option<Size>,
     /// Samples further ahead of the clock are refused.
     pub future_limit: Span,
     /// Series, all together.
@@ -148,6 +150,7 @@ impl Default for Storage {
         let config = StoreConfig::new("");
         Self {
             retention: Span(config.retention_ms),
+            retention_size: config.retention_bytes.map(|bytes| Size(bytes as usize)),
             future_limit: Span(config.future_max_ms),
             max_series: config.series_max,
             max_labels: config.labels.count_max,

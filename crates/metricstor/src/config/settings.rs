@@ -57,6 +57,7 @@ fn store(file: &File) -> Result<StoreConfig, ConfigError> {
     let defaults = StoreConfig::new(&file.data_dir);
     Ok(StoreConfig {
         retention_ms: positive("storage.retention", storage.retention)?.0,
+        retention_bytes: storage.retention_size.map(|size| size.0 as u64),
         future_max_ms: storage.future_limit.0,
         series_max: at_least_one("storage.max_series", storage.max_series)?,
         labels: LabelLimits {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use metricstor_chunk::{Stats, body};
 use metricstor_model::{Samples, TimeRange};
+use roaring::RoaringBitmap;
 
 use super::blocks::{read_at, read_tables};
 use super::directory::Entry;
@@ -98,6 +99,17 @@ impl ChunkFile {
             Ok(false)
         })?;
         Ok(found)
+    }
+
+    /// Adds the references of all series of the file.
+    pub fn collect_series(&self, all: &mut RoaringBitmap) -> Result<(), ChunkFileError> {
+        let mut scratch = Scratch::default();
+        scratch.belong_to(self.id);
+        for page in 0..self.tables.directory.len() {
+            self.load_page(page, &mut scratch)?;
+            all.extend(scratch.entries.iter().map(|entry| entry.series));
+        }
+        Ok(())
     }
 
     /// Does the file hold samples of the series inside `range`? Decodes no values.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use metricstor_model::{CounterResetHint, FloatHistogram, Samples, TimeRange};
 
+use super::Head;
 use super::codec::{CodecState, SAMPLE_SIZE_MAX};
-use super::{BORN_HERE, HAS_HISTOGRAMS, HAS_LAST, Head};
+use super::table::{BORN_HERE, HAS_HISTOGRAMS, HAS_LAST};
 
 /// What became of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Head {
         bits: u64,
         history: &H,
     ) -> Verdict {
-        let state = self.series_mut(series);
+        let state = self.series.get_mut(series);
         let in_order = if state.flags & HAS_LAST != 0 {
             timestamp > state.last.timestamp
         } else {
@@ -63,7 +64,7 @@ impl Head {
             state.last.encode(timestamp, bits, &mut buffer)
         };
         state.flags |= HAS_LAST;
-        self.tier.cells.append(&mut self.series[series as usize].chain, &buffer[..n]);
+        self.tier.cells.append(&mut state.chain, &buffer[..n]);
         self.tier.note(timestamp);
         Verdict::Accepted
     }
@@ -81,7 +82,7 @@ impl Head {
             let same = matches!(existing, Existing::Histogram(h) if h.same_data(&histogram));
             return if same { Verdict::Duplicate } else { Verdict::Conflict };
         }
-        self.series_mut(series).flags |= HAS_HISTOGRAMS;
+        self.series.get_mut(series).flags |= HAS_HISTOGRAMS;
         let column = self.tier.histograms.entry(series).or_default();
         let at = column.partition_point(|(t, _)| *t < timestamp);
         let previous = at.checked_sub(1).map(|before| &*column[before].1);

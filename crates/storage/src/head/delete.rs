@@ -23,18 +23,18 @@ impl Head {
     /// What is left of a chain goes on as late samples: later ones are encoded against the newest
     /// sample there ever was, so that the time line keeps its order.
     fn delete_chain(&mut self, series: u32, range: TimeRange) {
-        let Some(state) = self.series.get_mut(series as usize) else { return };
-        if state.chain.len() == 0 {
+        let chain = self.series.get(series).map_or(Chain::default(), |state| state.chain);
+        if chain.len() == 0 {
             return;
         }
         let mut samples = Samples::default();
-        self.tier.read_chain(&state.chain, TimeRange::ALL, &mut samples);
+        self.tier.read_chain(&chain, TimeRange::ALL, &mut samples);
         let before = samples.len();
         cut(&mut samples, 0, range);
         if samples.len() == before {
             return;
         }
-        state.chain = Chain::default();
+        self.series.get_mut(series).chain = Chain::default();
         self.tier.forget(before - samples.len());
         if samples.is_empty() {
             return;

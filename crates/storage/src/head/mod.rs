@@ -8,47 +8,29 @@ mod append;
 mod cells;
 pub(crate) mod codec;
 mod delete;
+mod table;
 mod tier;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use cells::Chain;
-use codec::CodecState;
 use metricstor_model::{Samples, TimeRange};
+use roaring::RoaringBitmap;
 
 pub(crate) use append::{History, Verdict};
+use table::{BORN_HERE, PAGE, Table};
 pub(crate) use tier::Frozen;
 use tier::Tier;
 
 use crate::settle::settle;
 use crate::tombstone::{Tombstone, hide};
 
-/// What the head knows of a series, by its reference: 48 bytes.
-#[derive(Clone, Copy, Default)]
-struct Series {
-    chain: Chain,
-    flags: u8,
-    /// The newest sample in order, flushed ones included, when `HAS_LAST` is set.
-    last: CodecState,
-    /// The time of the chain's first sample.
-    first_timestamp: i64,
-}
-
 /// Every tombstone in `Head::hidden` is later than all that is frozen.
 const BEFORE_ALL: u64 = 0;
-/// The series is defined by an applied log entry or by the catalog.
-const DEFINED: u8 = 1;
-/// `last` is known.
-const HAS_LAST: u8 = 2;
-/// The series was first defined after the last start: no chunk file held it before then.
-const BORN_HERE: u8 = 4;
-/// The series has had native histograms: a float may meet one at its time, so no fast path.
-const HAS_HISTOGRAMS: u8 = 8;
-
 /// A shard's samples in memory.
 #[derive(Default)]
 pub(crate) struct Head {
-    series: Vec<Series>,
+    series: Table,
     tier: Tier,
     frozen: Option<Arc<Frozen>>,
     /// Deletions that came after `frozen` was; they go on in the chunk file's tombstones.
@@ -57,18 +39,23 @@ pub(crate) struct Head {
 
 impl Head {
     /// Notes that a series exists; true when that is news.
-    pub fn define(&mut self, series: u32, born_here: bool) -> bool {
-        let state = self.series_mut(series);
-        if state.flags & DEFINED != 0 {
-            return false;
-        }
-        state.flags |= DEFINED | if born_here { BORN_HERE } else { 0 };
-        true
+    pub fn define(&mut self, series: u32) -> bool {
+        self.series.define(series, BORN_HERE)
+    }
+
+    /// Notes that all series below exist already, perhaps with samples in chunk files.
+    pub fn define_below(&mut self, series: u32) {
+        self.series.define_below(series);
+    }
+
+    /// Every series below is defined.
+    pub fn defined_below(&self) -> u32 {
+        self.series.defined_below()
     }
 
     /// Was this series defined by an applied entry or the catalog?
     pub fn is_defined(&self, series: u32) -> bool {
-        self.series.get(series as usize).is_some_and(|s| s.flags & DEFINED != 0)
+        self.series.is_defined(series)
     }
 
     /// Appends the samples of a series inside `range` to `out`, which keeps its order.
@@ -78,7 +65,7 @@ impl Head {
             frozen.read(series, range, out);
             hide(&self.hidden, series, BEFORE_ALL, out, start);
         }
-        let Some(state) = self.series.get(series as usize) else { return };
+        let Some(state) = self.series.get(series) else { return };
         let start = out.len();
         let skipped = state.chain.len() == 0
             || state.first_timestamp > range.end
@@ -92,7 +79,7 @@ impl Head {
 
     /// May the head hold a sample of this series inside `range`? Errs on the side of yes.
     pub fn may_hold(&self, series: u32, range: TimeRange) -> bool {
-        let chain = self.series.get(series as usize).is_some_and(|s| {
+        let chain = self.series.get(series).is_some_and(|s| {
             s.chain.len() > 0 && s.first_timestamp <= range.end && s.last.timestamp >= range.start
         });
         let frozen = self.frozen.as_ref();
@@ -115,7 +102,7 @@ impl Head {
 
     /// Series with samples that are not yet frozen.
     pub fn active_series(&self) -> usize {
-        self.series.iter().filter(|s| s.chain.len() > 0).count()
+        self.series.chained().count()
     }
 
     /// Bytes of the samples not yet frozen.
@@ -131,7 +118,7 @@ impl Head {
     /// Bytes of memory held.
     pub fn size(&self) -> usize {
         let frozen = self.frozen.as_ref().map_or(0, |f| f.size());
-        self.series.capacity() * size_of::<Series>() + self.tier.size() + frozen
+        self.series.size() + self.tier.size() + frozen
     }
 
     /// Takes everything aside for a flush; `None` when there is nothing or a flush is under way.
@@ -141,10 +128,8 @@ impl Head {
         if self.frozen.is_some() || self.tier.samples == 0 {
             return None;
         }
-        let chains = self.series.iter().map(|s| s.chain).collect();
-        for series in &mut self.series {
-            series.chain = Chain::default();
-        }
+        let side: HashSet<u32> = self.tier.side().map(|series| series / PAGE as u32).collect();
+        let chains = self.series.take_chains(|page| side.contains(&page));
         let frozen = Arc::new(Frozen::new(chains, std::mem::take(&mut self.tier)));
         self.frozen = Some(frozen.clone());
         Some(frozen)
@@ -156,12 +141,14 @@ impl Head {
         self.hidden.clear();
     }
 
-    fn series_mut(&mut self, series: u32) -> &mut Series {
-        let i = series as usize;
-        if i >= self.series.len() {
-            self.series.resize(i + 1, Series::default());
+    /// The series that have samples here, frozen ones included.
+    pub fn occupied(&self) -> RoaringBitmap {
+        let mut all: RoaringBitmap = self.series.chained().collect();
+        all.extend(self.tier.side());
+        if let Some(frozen) = &self.frozen {
+            all.extend(frozen.series());
         }
-        &mut self.series[i]
+        all
     }
 }
 

@@ -35,9 +35,12 @@ proptest! {
         steps in prop::collection::vec((0u32..3, 0i64..40, 0u64..3, 0u8..20), 1..200),
     ) {
         let mut head = Head::default();
+        head.define_below(1 << 13);
         let mut files = Files::default();
         let mut model = BTreeMap::new();
         for (series, timestamp, bits, flush) in steps {
+            // A page each, so that pages are given back.
+            let series = series << 11;
             if flush == 0 && let Some(frozen) = head.freeze() {
                 for series in frozen.series() {
                     let mut out = Samples::default();
@@ -48,7 +51,7 @@ proptest! {
                 }
                 head.release_frozen();
             }
-            head.define(series, true);
+            head.define(series);
             let verdict = head.append(series, timestamp, bits, &files);
             let expected = match model.get(&(series, timestamp)) {
                 None => Verdict::Accepted,
@@ -58,7 +61,7 @@ proptest! {
             prop_assert_eq!(verdict, expected);
             model.entry((series, timestamp)).or_insert(bits);
         }
-        for series in 0..3 {
+        for series in [0, 1 << 11, 2 << 11] {
             let mut all = Samples::default();
             files.read(series, TimeRange::ALL, &mut all);
             let start = all.len();
@@ -80,7 +83,7 @@ proptest! {
 fn a_series_from_an_earlier_run_is_checked_against_its_files() {
     let files = Files(BTreeMap::from([((0, 10), 7)]));
     let mut head = Head::default();
-    head.define(0, false);
+    head.define_below(1);
     assert_eq!(head.append(0, 10, 7, &files), Verdict::Duplicate);
     assert_eq!(head.append(0, 10, 8, &files), Verdict::Conflict);
     assert_eq!(head.append(0, 5, 8, &files), Verdict::Accepted);
@@ -92,7 +95,7 @@ fn a_series_from_an_earlier_run_is_checked_against_its_files() {
 fn histograms_and_floats_share_one_time_line() {
     let files = Files::default();
     let mut head = Head::default();
-    head.define(0, true);
+    head.define(0);
     let histogram = FloatHistogram { count: 2.0, sum: f64::NAN, ..Default::default() };
     head.append(0, 1, 5, &files);
     let mut append = |t| head.append_histogram(0, t, histogram.clone(), &files);

@@ -7,6 +7,7 @@ use metricstor_model::{FloatHistogram, Samples, TimeRange};
 
 use super::cells::{Cells, Chain};
 use super::codec::CodecState;
+use super::table::{Chains, PAGE};
 use crate::settle::settle;
 
 /// Samples that go to the same chunk file.
@@ -84,6 +85,11 @@ impl Tier {
         }
     }
 
+    /// The series with late samples, then those with histograms.
+    pub fn side(&self) -> impl Iterator<Item = u32> {
+        self.late.keys().chain(self.histograms.keys()).copied()
+    }
+
     /// Has the series late samples or histograms?
     pub fn has_side(&self, series: u32) -> bool {
         self.late.contains_key(&series) || self.histograms.contains_key(&series)
@@ -123,30 +129,39 @@ impl<'a> ChainWalk<'a> {
 
 /// What a flush writes out, unchanging.
 pub(crate) struct Frozen {
-    chains: Vec<Chain>,
+    /// By page; only pages with a chain.
+    chains: Vec<Option<Chains>>,
     tier: Tier,
 }
 
 impl Frozen {
-    pub(super) fn new(chains: Vec<Chain>, tier: Tier) -> Self {
+    pub(super) fn new(chains: Vec<Option<Chains>>, tier: Tier) -> Self {
         Self { chains, tier }
     }
 
     /// Appends the samples of a series inside `range` to `out`, which keeps its order.
     pub fn read(&self, series: u32, range: TimeRange, out: &mut Samples) {
         let start = out.len();
-        if let Some(chain) = self.chains.get(series as usize).filter(|c| c.len() > 0) {
+        if let Some(chain) = self.chain(series) {
             self.tier.read_chain(chain, range, out);
         }
         settle(out, start);
         self.tier.read_side(series, range, out);
     }
 
+    fn chain(&self, series: u32) -> Option<&Chain> {
+        let page = self.chains.get(series as usize / PAGE)?.as_deref()?;
+        Some(&page[series as usize % PAGE]).filter(|chain| chain.len() > 0)
+    }
+
     /// The series that have samples, ascending.
     pub fn series(&self) -> Vec<u32> {
-        let side = self.tier.late.keys().chain(self.tier.histograms.keys());
-        let mut all: Vec<u32> = side.copied().collect();
-        all.extend((0u32..).zip(&self.chains).filter(|(_, c)| c.len() > 0).map(|(i, _)| i));
+        let mut all: Vec<u32> = self.tier.side().collect();
+        for (number, page) in (0u32..).zip(&self.chains) {
+            let chains = (0u32..).zip(page.iter().flat_map(|page| page.iter()));
+            let first = number * PAGE as u32;
+            all.extend(chains.filter(|(_, chain)| chain.len() > 0).map(|(i, _)| first + i));
+        }
         all.sort_unstable();
         all.dedup();
         all
@@ -154,7 +169,7 @@ impl Frozen {
 
     /// May a sample of this series lie inside `range`? Errs on the side of yes.
     pub fn may_hold(&self, series: u32, range: TimeRange) -> bool {
-        let chain = self.chains.get(series as usize).is_some_and(|c| c.len() > 0);
+        let chain = self.chain(series).is_some();
         let overlaps = self.tier.range().is_some_and(|own| own.overlaps(range));
         overlaps && (chain || self.tier.has_side(series))
     }
@@ -164,6 +179,7 @@ impl Frozen {
     }
 
     pub fn size(&self) -> usize {
-        self.chains.capacity() * size_of::<Chain>() + self.tier.size()
+        let pages = self.chains.iter().flatten().count();
+        pages * size_of::<[Chain; PAGE]>() + self.tier.size()
     }
 }

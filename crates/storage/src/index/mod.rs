@@ -87,7 +87,6 @@ impl Index {
     }
 
     /// Forgets series; their references are not used again.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the store does not expire series yet"))]
     pub fn remove(&mut self, series: &RoaringBitmap) {
         let series = series & &self.all;
         let mut carried: Vec<u32> = Vec::new();
@@ -158,6 +157,11 @@ impl Index {
     /// References below this are never given out.
     pub fn skip_to(&mut self, next: u32) {
         self.series.skip_to(next);
+    }
+
+    /// All references.
+    pub fn all(&self) -> &RoaringBitmap {
+        &self.all
     }
 
     /// Bytes of memory held, about.

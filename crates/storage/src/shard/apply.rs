@@ -56,16 +56,12 @@ impl Shard {
 
     fn apply_definitions(&self, batch: &Batch, live: &mut Live) {
         for definition in &batch.definitions {
-            if live.head.define(definition.series, true) {
+            if live.head.define(definition.series) {
                 live.unpublished.push(definition.series);
             }
         }
         if !batch.definitions.is_empty() {
-            let mut below = self.defined_below.load(Ordering::Relaxed);
-            while live.head.is_defined(below) {
-                below += 1;
-            }
-            self.defined_below.store(below, Ordering::Release);
+            self.defined_below.store(live.head.defined_below(), Ordering::Release);
         }
     }
 

@@ -8,37 +8,40 @@ use std::sync::Arc;
 use metricstor_model::{Samples, TimeRange};
 
 use super::file_set::name;
-use super::plan::{self, Candidate, Plan};
+use super::plan::{self, Bounds, Candidate, Plan};
 use super::{FileSet, Maintenance, Shard};
 use crate::catalog::Publication;
 use crate::chunk_file::{ChunkFile, ChunkFileWriter, FileMeta, FileSummary, Merge};
 use crate::error::StorageError;
 use crate::tombstone::{cut, hide};
 
-/// What merges are made for: the time now and the oldest time that is kept, milliseconds.
+/// What merges are made for; times in milliseconds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Times {
+pub(crate) struct Aim {
     pub now: i64,
+    /// The oldest time that is kept.
     pub oldest: i64,
+    pub bounds: Bounds,
 }
 
 impl Shard {
     /// Does one merge if one is due, else rewrites one file that has deleted samples; true when it
     /// did either.
-    pub fn compact(&self, times: Times) -> Result<bool, StorageError> {
-        Ok(self.merge_planned(times, |files| plan::next(files, times.now))? || self.clean(times)?)
+    pub fn compact(&self, aim: Aim) -> Result<bool, StorageError> {
+        Ok(self.merge_planned(aim, |files| plan::next(files, aim.now, aim.bounds))?
+            || self.clean(aim)?)
     }
 
     /// Merges everything that may share a file, and leaves out everything that is deleted.
-    pub fn compact_everything(&self, times: Times) -> Result<(), StorageError> {
-        while self.merge_planned(times, plan::everything)? {}
-        while self.clean(times)? {}
+    pub fn compact_everything(&self, aim: Aim) -> Result<(), StorageError> {
+        while self.merge_planned(aim, |files| plan::everything(files, aim.bounds))? {}
+        while self.clean(aim)? {}
         Ok(())
     }
 
     /// Rewrites one file that has deleted samples; true when there was one. Tombstones that hide
     /// nothing any more are dropped.
-    pub fn clean(&self, times: Times) -> Result<bool, StorageError> {
+    pub fn clean(&self, aim: Aim) -> Result<bool, StorageError> {
         let mut maintenance = self.maintenance();
         let files = self.live().files.clone();
         let mut done = Vec::new();
@@ -47,7 +50,7 @@ impl Shard {
                 if files.is_touched(file, tombstone)? {
                     let inputs = vec![name(file).to_owned()];
                     let plan = Plan { inputs, level: file.meta().level };
-                    self.carry_out(&mut maintenance, &files, plan, times)?;
+                    self.carry_out(&mut maintenance, &files, plan, aim)?;
                     return Ok(true);
                 }
             }
@@ -61,13 +64,15 @@ impl Shard {
             let mut live = self.live_mut();
             live.files = Arc::new(live.files.without_tombstones(&done));
             live.unpublished_tombstones.retain(|t| !done.contains(&t.position));
+            drop(live);
+            self.forget_soon();
         }
         Ok(false)
     }
 
     fn merge_planned(
         &self,
-        times: Times,
+        aim: Aim,
         choose: impl FnOnce(&[Candidate]) -> Option<Plan>,
     ) -> Result<bool, StorageError> {
         let mut maintenance = self.maintenance();
@@ -76,10 +81,11 @@ impl Shard {
             name: name(f).to_owned(),
             level: f.meta().level,
             range: f.range(),
+            size: f.size(),
         };
         let candidates: Vec<Candidate> = files.iter().map(candidate).collect();
         let Some(plan) = choose(&candidates) else { return Ok(false) };
-        self.carry_out(&mut maintenance, &files, plan, times)?;
+        self.carry_out(&mut maintenance, &files, plan, aim)?;
         Ok(true)
     }
 
@@ -88,10 +94,10 @@ impl Shard {
         maintenance: &mut Maintenance,
         files: &FileSet,
         plan: Plan,
-        times: Times,
+        aim: Aim,
     ) -> Result<(), StorageError> {
         let started = std::time::Instant::now();
-        let merged = self.merge(files, &plan, times.oldest)?;
+        let merged = self.merge(files, &plan, aim.oldest)?;
         let open = |file: &FileSummary| {
             ChunkFile::open(&*self.files, &self.chunks_dir.join(&file.name)).map(Arc::new)
         };
@@ -142,6 +148,11 @@ impl Shard {
         self.drop_files(|file| file.range().end < oldest)
     }
 
+    /// The newest timestamp of the file that ends first.
+    pub fn oldest_file(&self) -> Option<i64> {
+        self.live().files.iter().map(|file| file.range().end).min()
+    }
+
     /// Deletes the files that satisfy `doomed`; returns how many.
     pub fn drop_files(&self, doomed: impl Fn(&ChunkFile) -> bool) -> Result<usize, StorageError> {
         let mut maintenance = self.maintenance();
@@ -155,6 +166,7 @@ impl Shard {
         maintenance.catalog.publish(publication)?;
         self.swap(&removed, vec![])?;
         self.metrics.chunk_files_expired.add(removed.len() as u64);
+        self.forget_soon();
         Ok(removed.len())
     }
 

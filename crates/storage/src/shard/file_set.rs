@@ -62,7 +62,11 @@ impl FileSet {
     }
 
     /// Does the file hold samples that this deletion hides?
-    pub fn is_touched(&self, file: &ChunkFile, tombstone: &Tombstone) -> Result<bool, ChunkFileError> {
+    pub fn is_touched(
+        &self,
+        file: &ChunkFile,
+        tombstone: &Tombstone,
+    ) -> Result<bool, ChunkFileError> {
         if tombstone.position <= file.meta().position || !tombstone.range.overlaps(file.range()) {
             return Ok(false);
         }
@@ -133,7 +137,9 @@ impl FileSet {
     fn is_hidden(&self, file: &ChunkFile, series: u32, range: TimeRange) -> bool {
         let (start, end) = (range.start.max(file.range().start), range.end.min(file.range().end));
         self.tombstones.iter().any(|t| {
-            t.covers(series, file.meta().position) && t.range.contains(start) && t.range.contains(end)
+            t.covers(series, file.meta().position)
+                && t.range.contains(start)
+                && t.range.contains(end)
         })
     }
 

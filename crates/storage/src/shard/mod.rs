@@ -7,17 +7,19 @@ mod apply;
 mod compact;
 mod file_set;
 mod flush;
+mod forget;
 mod open;
 mod plan;
 mod read;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-pub(crate) use compact::Times;
+pub(crate) use compact::Aim;
 pub(crate) use file_set::FileSet;
 pub(crate) use open::Opened;
+pub(crate) use plan::Bounds;
 
 use crate::catalog::Catalog;
 use crate::files::Files;
@@ -36,6 +38,8 @@ pub(crate) struct Shard {
     /// Every series below is defined by an entry that is applied: the log need not repeat it.
     defined_below: AtomicU32,
     maintenance: Mutex<Maintenance>,
+    /// There may be series without samples.
+    forget_due: AtomicBool,
     metrics: Arc<Metrics>,
 }
 
@@ -91,6 +95,11 @@ impl Shard {
 
     fn maintenance(&self) -> MutexGuard<'_, Maintenance> {
         self.maintenance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes of all chunk files.
+    pub fn file_bytes(&self) -> u64 {
+        self.live().files.bytes()
     }
 
     /// Bytes and counts, for limits and statistics.

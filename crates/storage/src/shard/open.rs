@@ -1,10 +1,11 @@
 //! Opening a shard: its index from the catalog, its chunk files, and nothing else on the disk.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use metricstor_model::SeriesId;
+use roaring::RoaringBitmap;
 
 use super::{FileSet, Live, Maintenance, Shard};
 use crate::batch::Batch;
@@ -44,9 +45,7 @@ impl Shard {
         let catalog = Catalog::open(&catalog_path, u32::from(number))?;
         let mut head = Head::default();
         catalog.load_series(&mut index)?;
-        (0..index.next()).for_each(|series| {
-            head.define(series, false);
-        });
+        head.define_below(index.next());
         let named = catalog.files()?;
         let leftovers = remove_unknown(&*files, &chunks_dir, &named)?;
         let mut chunk_files = Vec::new();
@@ -72,6 +71,7 @@ impl Shard {
             defined_below: AtomicU32::new(index.next()),
             index: RwLock::new(index),
             live: RwLock::new(live),
+            forget_due: AtomicBool::new(false),
             maintenance: Mutex::new(Maintenance { catalog, pending: None }),
             metrics,
         };
@@ -84,17 +84,27 @@ impl Shard {
         for definition in &batch.definitions {
             let pairs = || definition.labels.iter().map(|(n, v)| (n.as_str(), v.as_str()));
             let id = SeriesId::of_pairs(TENANT, pairs());
+            if let Some(earlier) = index.get(id).filter(|earlier| *earlier != definition.series) {
+                // It had lost all samples and was forgotten before it came again.
+                index.remove(&RoaringBitmap::from_iter([earlier]));
+            }
             index.insert(definition.series, id, pairs());
         }
+        // What was forgotten since had only samples that were deleted later, or were there already.
+        let forgotten = |series: &u32| !index.all().contains(*series);
+        let some_are = batch.series().any(|series| forgotten(&series));
+        let kept = some_are.then(|| batch.retain(|series| !forgotten(&series)));
         drop(index);
-        self.apply(batch, log_index, now, outcome);
+        self.apply(kept.as_ref().unwrap_or(batch), log_index, now, outcome);
     }
 }
 
 impl Shard {
     /// Ends the replay: whatever has a reference now is defined, and gaps are never used again.
     pub fn replayed(&self) {
-        self.defined_below.store(self.index().next(), Ordering::Release);
+        let next = self.index().next();
+        self.live_mut().head.define_below(next);
+        self.defined_below.store(next, Ordering::Release);
     }
 }
 

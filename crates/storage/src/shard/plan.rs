@@ -12,6 +12,17 @@ pub(super) struct Candidate {
     pub name: String,
     pub level: u8,
     pub range: TimeRange,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// What merged files may be: retention deletes whole files, so none should hold much of all.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Bounds {
+    /// Milliseconds of the time that one file spans.
+    pub window: i64,
+    /// Bytes.
+    pub size: u64,
 }
 
 /// Merge these into one file of this level.
@@ -28,25 +39,33 @@ const WINDOWS: [i64; 3] = [2 * HOUR, 24 * HOUR, 720 * HOUR];
 const CROWD: usize = 8;
 
 /// The next merge, small windows first; `None` when all is well.
-pub(super) fn next(files: &[Candidate], now: i64) -> Option<Plan> {
-    (0..WINDOWS.len()).find_map(|i| {
+pub(super) fn next(files: &[Candidate], now: i64, bounds: Bounds) -> Option<Plan> {
+    levels(bounds).find_map(|i| {
         let window = WINDOWS[i];
         // Late samples of the last tenth of a window may still come.
         let closed = |end: i64| end.saturating_add(window / 10) <= now;
-        plan_level(files, i, |count, end| count >= CROWD || count >= 2 && closed(end))
+        plan_level(files, i, |files, end| {
+            let (count, size) = (files.len(), files.iter().map(|file| file.size).sum::<u64>());
+            (count >= CROWD || count >= 2 && closed(end)) && size <= bounds.size
+        })
     })
 }
 
 /// Merges everything that may share a file, whatever its age.
-pub(super) fn everything(files: &[Candidate]) -> Option<Plan> {
-    plan_level(files, WINDOWS.len() - 1, |count, _| count >= 2)
+pub(super) fn everything(files: &[Candidate], bounds: Bounds) -> Option<Plan> {
+    plan_level(files, levels(bounds).last()?, |files, _| files.len() >= 2)
+}
+
+/// The levels whose files span no more than they may.
+fn levels(bounds: Bounds) -> impl Iterator<Item = usize> {
+    (0..WINDOWS.len()).filter(move |i| *i == 0 || WINDOWS[*i] <= bounds.window)
 }
 
 /// The first window of a level whose number of files and end satisfy `wanted`.
 fn plan_level(
     files: &[Candidate],
     level: usize,
-    wanted: impl Fn(usize, i64) -> bool,
+    wanted: impl Fn(&[&Candidate], i64) -> bool,
 ) -> Option<Plan> {
     let window = WINDOWS[level];
     let home = |file: &Candidate| {
@@ -60,7 +79,7 @@ fn plan_level(
     homes.into_iter().find_map(|number| {
         let members: Vec<_> = files.iter().filter(|f| home(f) == Some(number)).collect();
         let end = number.saturating_add(1).saturating_mul(window);
-        wanted(members.len(), end).then(|| Plan {
+        wanted(&members, end).then(|| Plan {
             inputs: members.iter().map(|f| f.name.clone()).collect(),
             level: level as u8 + 1,
         })
@@ -72,7 +91,19 @@ mod tests {
     use super::*;
 
     fn file(name: &str, start: i64, end: i64) -> Candidate {
-        Candidate { name: name.into(), level: 0, range: TimeRange::new(start, end) }
+        Candidate { name: name.into(), level: 0, range: TimeRange::new(start, end), size: 10 }
+    }
+
+    const FREE: Bounds = Bounds { window: i64::MAX, size: u64::MAX };
+
+    #[test]
+    fn no_file_spans_or_holds_much_of_what_is_kept() {
+        let files = [file("a", HOUR, 3 * HOUR), file("b", 3 * HOUR, 4 * HOUR - 1)];
+        let bounds = Bounds { window: 23 * HOUR, ..FREE };
+        assert_eq!(next(&files, 1000 * HOUR, bounds), None);
+        let small = [file("a", 0, 1), file("b", 2, 3)];
+        assert_eq!(next(&small, 1000 * HOUR, Bounds { size: 19, ..FREE }), None);
+        assert!(next(&small, 1000 * HOUR, Bounds { size: 20, ..bounds }).is_some());
     }
 
     #[test]
@@ -80,25 +111,25 @@ mod tests {
         let half = HOUR / 2;
         let files: Vec<_> =
             (0..4).map(|i| file(&i.to_string(), i * half, (i + 1) * half - 1)).collect();
-        assert_eq!(next(&files, 2 * HOUR), None);
-        let plan = next(&files, 3 * HOUR).unwrap();
+        assert_eq!(next(&files, 2 * HOUR, FREE), None);
+        let plan = next(&files, 3 * HOUR, FREE).unwrap();
         assert_eq!(plan.level, 1);
         assert_eq!(plan.inputs.len(), 4);
-        assert_eq!(next(&[file("merged", 0, 2 * HOUR - 1)], 1000 * HOUR), None);
+        assert_eq!(next(&[file("merged", 0, 2 * HOUR - 1)], 1000 * HOUR, FREE), None);
     }
 
     #[test]
     fn a_crowd_is_merged_before_its_window_closes() {
         let files: Vec<_> = (0..8).map(|i| file(&i.to_string(), i, i + 1)).collect();
-        assert_eq!(next(&files[..7], 0), None);
-        assert_eq!(next(&files, 0).unwrap().inputs.len(), 8);
+        assert_eq!(next(&files[..7], 0, FREE), None);
+        assert_eq!(next(&files, 0, FREE).unwrap().inputs.len(), 8);
     }
 
     #[test]
     fn a_file_across_windows_waits_for_a_wider_one() {
         let files = [file("a", HOUR, 3 * HOUR), file("b", 3 * HOUR, 4 * HOUR - 1)];
-        assert_eq!(next(&files, 20 * HOUR), None);
-        assert_eq!(next(&files, 27 * HOUR).unwrap().level, 2);
+        assert_eq!(next(&files, 20 * HOUR, FREE), None);
+        assert_eq!(next(&files, 27 * HOUR, FREE).unwrap().level, 2);
     }
 
     #[test]
@@ -108,7 +139,7 @@ mod tests {
             file("b", 30 * HOUR, 31 * HOUR),
             file("c", 721 * HOUR, 722 * HOUR),
         ];
-        assert_eq!(everything(&files).unwrap().inputs, ["a", "b"]);
-        assert_eq!(everything(&files[2..]), None);
+        assert_eq!(everything(&files, FREE).unwrap().inputs, ["a", "b"]);
+        assert_eq!(everything(&files[2..], FREE), None);
     }
 }

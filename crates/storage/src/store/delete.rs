@@ -34,7 +34,8 @@ impl Store {
     pub fn clean_tombstones(&self) -> Result<(), StorageError> {
         for shard in &self.inner.shards.shards {
             self.inner.flush(shard)?;
-            while shard.clean(self.inner.times())? {}
+            while shard.clean(self.inner.aim())? {}
+            self.inner.forget(shard)?;
         }
         Ok(())
     }

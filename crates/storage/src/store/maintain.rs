@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use super::{Inner, Store};
 use crate::error::StorageError;
-use crate::shard::{Shard, Times};
+use crate::shard::{Aim, Bounds, Shard};
 
+/// A merged file holds at most this part of what retention keeps: it is deleted as a whole.
+const RETENTION_PARTS: u32 = 10;
 /// How often the worker looks around.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -68,17 +70,22 @@ impl Store {
     pub fn compact(&self) -> Result<(), StorageError> {
         for shard in &self.inner.shards.shards {
             self.inner.flush(shard)?;
-            shard.compact_everything(self.inner.times())?;
+            shard.compact_everything(self.inner.aim())?;
+            self.inner.forget(shard)?;
         }
         Ok(())
     }
 }
 
 impl Store {
-    /// Deletes the files that are older than the retention, now.
+    /// Deletes what is beyond the retention, by age and by size, now.
     pub fn expire(&self) -> Result<(), StorageError> {
         let oldest = self.inner.oldest();
-        self.inner.shards.shards.iter().try_for_each(|shard| shard.expire(oldest).map(|_| ()))
+        for shard in &self.inner.shards.shards {
+            shard.expire(oldest)?;
+        }
+        self.inner.shrink()?;
+        self.inner.shards.shards.iter().try_for_each(|shard| self.inner.forget(shard))
     }
 }
 
@@ -88,8 +95,13 @@ impl Inner {
         (self.clock)().saturating_sub(self.config.retention_ms)
     }
 
-    pub(super) fn times(&self) -> Times {
-        Times { now: (self.clock)(), oldest: self.oldest() }
+    pub(super) fn aim(&self) -> Aim {
+        let parts = i64::from(RETENTION_PARTS);
+        let bounds = Bounds {
+            window: self.config.retention_ms / parts,
+            size: self.config.retention_bytes.map_or(u64::MAX, |max| max / parts as u64),
+        };
+        Aim { now: (self.clock)(), oldest: self.oldest(), bounds }
     }
 
     /// One round; a failure is logged and tried again in the next.
@@ -98,12 +110,36 @@ impl Inner {
         for shard in &self.shards.shards {
             let done = self.flush_if_due(shard, now).and_then(|()| {
                 shard.expire(self.oldest())?;
-                shard.compact(self.times())
+                shard.compact(self.aim())?;
+                if !shard.forgetting_is_due() {
+                    return Ok(());
+                }
+                self.forget(shard).inspect_err(|_| shard.forget_soon())
             });
             if let Err(error) = done {
                 tracing::error!(shard = shard.number, %error, "maintenance failed, will try again");
             }
         }
+        if let Err(error) = self.shrink() {
+            tracing::error!(%error, "files beyond the retention size stay, will try again");
+        }
+    }
+
+    /// Deletes the files with the oldest samples until the others fit the retention by size.
+    fn shrink(&self) -> Result<(), StorageError> {
+        let Some(max) = self.config.retention_bytes else { return Ok(()) };
+        let shards = &self.shards.shards;
+        while shards.iter().map(|shard| shard.file_bytes()).sum::<u64>() > max {
+            let oldest = shards.iter().filter_map(|shard| Some((shard.oldest_file()?, shard)));
+            let Some((end, shard)) = oldest.min_by_key(|(end, _)| *end) else { return Ok(()) };
+            tracing::info!(
+                shard = shard.number,
+                until = end,
+                "deleting a file to keep to the size"
+            );
+            shard.drop_files(|file| file.range().end <= end)?;
+        }
+        Ok(())
     }
 
     fn flush_if_due(&self, shard: &Shard, now: i64) -> Result<(), StorageError> {

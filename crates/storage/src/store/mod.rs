@@ -2,6 +2,7 @@
 
 mod assembly;
 mod delete;
+mod forget;
 mod maintain;
 mod node;
 mod open;
@@ -12,10 +13,10 @@ mod write;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, RwLock};
 
+pub(crate) use open::GIVE_UP;
 pub use open::Recovery;
 pub use select::Selection;
 pub use statistics::Statistics;
-pub(crate) use open::GIVE_UP;
 pub(crate) use write::TENANT;
 
 use crate::committer::{Apply, Committer, Part};
@@ -42,6 +43,8 @@ struct Inner {
     clock: Clock,
     shards: Arc<Shards>,
     known: RwLock<Known>,
+    /// Shared by writes from looking up references until they are handed to the commit thread.
+    references: RwLock<()>,
     committer: Committer,
     /// Series of all shards, for the limit.
     series: AtomicUsize,

@@ -81,6 +81,7 @@ impl Store {
             clock,
             shards,
             known: RwLock::new(Known::default()),
+            references: RwLock::new(()),
             committer,
             series: recovery.series.into(),
             metadata: MetadataStore::default(),
@@ -144,7 +145,11 @@ fn open_log(
 }
 
 /// A log that ends before what is in chunk files was lost, and with it perhaps what no file has.
-fn check_reach(log: &mut Log, dir: &Path, flushed: &BTreeMap<u32, u64>) -> Result<(), StorageError> {
+fn check_reach(
+    log: &mut Log,
+    dir: &Path,
+    flushed: &BTreeMap<u32, u64>,
+) -> Result<(), StorageError> {
     let word = dir.join(GIVE_UP);
     let given_up = word.exists();
     for (&shard, &expected) in flushed {

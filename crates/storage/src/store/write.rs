@@ -43,6 +43,7 @@ impl Inner {
         if writer.tenant().is_empty() {
             self.metadata.note(&request.metadata);
         }
+        let _references = self.references.read().unwrap_or_else(PoisonError::into_inner);
         let now = (self.clock)();
         let oldest = now.saturating_sub(self.config.retention_ms);
         let newest = now.saturating_add(self.config.future_max_ms);
