@@ -70,10 +70,13 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
         ("samples_accepted", "Samples stored or there already.", &metrics.samples_accepted),
         ("samples_duplicate", "Accepted samples that were there.", &metrics.samples_duplicate),
         ("series_created", "Series seen for the first time.", &metrics.series_created),
+        ("exemplars", "Exemplars stored or there already.", &metrics.exemplars),
+        ("exemplars_dropped", "Exemplars beyond a limit.", &metrics.exemplars_dropped),
         ("series_removed", "Series without samples left.", &metrics.series_removed),
         ("writes_shed", "Requests refused because too much waits.", &metrics.writes_shed),
         ("log_bytes", "Bytes appended to the log.", &metrics.log_bytes),
         ("log_entries", "Entries appended to the log.", &metrics.log_entries),
+        ("log_segments_freed", "Log segments freed.", &metrics.log_segments_freed),
         ("commit_requests", "Requests committed.", &metrics.commit_requests),
         ("flushed_samples", "Samples moved to chunk files.", &metrics.flushed_samples),
         ("compacted_bytes", "Bytes of merged chunk files.", &metrics.compacted_bytes),
@@ -91,6 +94,7 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
         page.sample(refused, &["reason"], &[reason.name().to_owned()], value);
     }
     latency(page, "fsync", "Time from append to durable.", &metrics.fsync);
+    latency(page, "reclaim", "Time to free a log segment.", &metrics.reclaim);
     latency(page, "apply", "Time to make a commit visible.", &metrics.apply);
     latency(page, "flush", "Time to move a head to a chunk file.", &metrics.flush);
     latency(page, "compaction", "Time to merge chunk files.", &metrics.compaction);

@@ -38,6 +38,7 @@ fn describe(file: &Description) {
     let per_sample = file.size as f64 / file.samples.max(1) as f64;
     println!("series      {} in {} chunks", file.series, file.chunks);
     println!("samples     {} at {per_sample:.3} bytes", file.samples);
+    println!("exemplars   {}", file.exemplars);
     println!("from        {}", format_time(file.range.start));
     println!("to          {}", format_time(file.range.end));
     println!("bytes       {}", file.size);

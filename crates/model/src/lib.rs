@@ -9,6 +9,7 @@
 //! assert_eq!(SeriesId::of("", &labels), SeriesId::of("", &labels.clone()));
 //! ```
 
+mod exemplar;
 mod histogram;
 mod labels;
 mod matcher;
@@ -17,6 +18,7 @@ mod select;
 mod series_id;
 mod write;
 
+pub use exemplar::StoredExemplar;
 pub use histogram::{
     Bucket, CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Fraction, HistogramMean,
     HistogramSum, IncompatibleSchemas, InvalidHistogram, NanObservations, Quantile, Reconciled,

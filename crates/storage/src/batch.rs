@@ -3,17 +3,18 @@
 //! Layout: `formats/entry.md`. What is applied to the head is always a `Batch`: fresh from a request
 //! or decoded from the log, so a replay does exactly what the first run did.
 
-use metricstor_model::FloatHistogram;
+use metricstor_model::{FloatHistogram, StoredExemplar};
 
 use crate::head::codec::{CodecState, SAMPLE_SIZE_MAX};
 
 pub(crate) mod bytes;
+mod exemplar;
 mod histogram;
 
 use bytes::{Reader, put_text, put_varint};
 
 /// First byte of the payload; a reader that meets another stops.
-const VERSION: u8 = 1;
+const KIND: u8 = 3;
 
 /// Samples, and the definitions of series that may be news to the log.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -25,6 +26,7 @@ pub(crate) struct Batch {
     /// Bits of the doubles.
     pub values: Vec<u64>,
     pub histograms: Vec<(u32, i64, FloatHistogram)>,
+    pub exemplars: Vec<(u32, StoredExemplar)>,
 }
 
 /// A series' reference and canonical labels.
@@ -46,10 +48,14 @@ impl Batch {
         self.timestamps.clear();
         self.values.clear();
         self.histograms.clear();
+        self.exemplars.clear();
     }
 
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.histograms.is_empty() && self.definitions.is_empty()
+        self.runs.is_empty()
+            && self.histograms.is_empty()
+            && self.exemplars.is_empty()
+            && self.definitions.is_empty()
     }
 
     /// Ends the run of samples pushed since the last call.
@@ -63,7 +69,8 @@ impl Batch {
     /// Every series that has samples here; some twice.
     pub fn series(&self) -> impl Iterator<Item = u32> {
         let histograms = self.histograms.iter().map(|(series, ..)| *series);
-        self.runs.iter().map(|(series, _)| *series).chain(histograms)
+        let exemplars = self.exemplars.iter().map(|(series, _)| *series);
+        self.runs.iter().map(|(series, _)| *series).chain(histograms).chain(exemplars)
     }
 
     /// A copy with the samples of some series only.
@@ -80,12 +87,13 @@ impl Batch {
             start = *end as usize;
         }
         kept.histograms = self.histograms.iter().filter(|(s, ..)| keep(*s)).cloned().collect();
+        kept.exemplars = self.exemplars.iter().filter(|(s, _)| keep(*s)).cloned().collect();
         kept
     }
 
     /// Appends the log payload to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.push(VERSION);
+        out.push(KIND);
         put_varint(out, self.definitions.len() as u64);
         for definition in &self.definitions {
             put_varint(out, u64::from(definition.series));
@@ -100,6 +108,11 @@ impl Batch {
         for (series, timestamp, h) in &self.histograms {
             put_varint(out, u64::from(*series));
             histogram::encode(*timestamp, h, out);
+        }
+        put_varint(out, self.exemplars.len() as u64);
+        for (series, exemplar) in &self.exemplars {
+            put_varint(out, u64::from(*series));
+            exemplar::encode(exemplar, out);
         }
     }
 
@@ -128,8 +141,8 @@ impl Batch {
     pub fn decode(&mut self, payload: &[u8]) -> Result<(), Malformed> {
         self.clear();
         let mut reader = Reader::new(payload);
-        if reader.byte()? != VERSION {
-            return Err(Malformed("unknown version"));
+        if reader.byte()? != KIND {
+            return Err(Malformed("unknown kind"));
         }
         for _ in 0..reader.count()? {
             let series = reader.series()?;
@@ -144,6 +157,10 @@ impl Batch {
             let series = reader.series()?;
             let (timestamp, histogram) = histogram::decode(&mut reader)?;
             self.histograms.push((series, timestamp, histogram));
+        }
+        for _ in 0..reader.count()? {
+            let series = reader.series()?;
+            self.exemplars.push((series, exemplar::decode(&mut reader)?));
         }
         reader.end()
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::entry::Change;
 use crate::metrics::Metrics;
 use crate::outcome::{WriteError, WriteOutcome};
-use crate::wal::{Entry, EntryId, Log, LogError};
+use crate::wal::{Entry, EntryId, Log, LogError, MAX_PAYLOAD};
 
 /// Called once, from the commit thread: keep it short.
 pub type Done = Box<dyn FnOnce(Result<WriteOutcome, WriteError>) + Send>;
@@ -32,6 +32,16 @@ pub(crate) struct Commit {
     pub outcome: WriteOutcome,
     pub done: Done,
 }
+
+impl Commit {
+    /// Payload bytes.
+    fn size(&self) -> usize {
+        self.parts.iter().map(|part| part.payload.len()).sum()
+    }
+}
+
+/// Payload bytes that one append takes; the log's own limit is beyond.
+const BATCH_SIZE_MAX: usize = 128 << 20;
 
 /// What is applied after a commit: the heads of all shards.
 pub(crate) trait Apply: Send + Sync + 'static {
@@ -91,7 +101,7 @@ impl Committer {
 
     /// Hands over a request; refused at once when too much waits already.
     pub fn submit(&self, commit: Commit) {
-        let bytes: usize = commit.parts.iter().map(|p| p.payload.len()).sum();
+        let bytes = commit.size();
         let refused = {
             let mut state = self.queue.lock();
             let waiting = state.bytes;
@@ -161,9 +171,12 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for jobs; empty only when closed.
-    fn take(&self) -> Vec<Job> {
+    /// Waits for jobs, unless the caller has something better to do; `None` when closed and empty.
+    fn take(&self, wait: bool) -> Option<Vec<Job>> {
         let mut state = self.lock();
+        if state.jobs.is_empty() && !state.closed && !wait {
+            return Some(Vec::new());
+        }
         while state.jobs.is_empty() && !state.closed {
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -177,7 +190,8 @@ impl Queue {
                 }
             }
         }
-        mem::take(&mut state.jobs)
+        let jobs = mem::take(&mut state.jobs);
+        (!jobs.is_empty()).then_some(jobs)
     }
 }
 
@@ -192,11 +206,9 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self) {
-        loop {
-            let jobs = self.queue.take();
-            if jobs.is_empty() {
-                return;
-            }
+        // Segments may be left that the log does not need.
+        let mut reclaiming = false;
+        while let Some(jobs) = self.queue.take(!reclaiming) {
             let mut commits = Vec::with_capacity(jobs.len());
             let (mut purges, mut drains) = (Vec::new(), Vec::new());
             for job in jobs {
@@ -207,24 +219,51 @@ impl Writer {
                 }
             }
             if !commits.is_empty() {
-                self.commit(commits);
+                self.commit_all(commits);
             }
             for done in drains {
                 // Who asked may have given up.
                 let _ = done.send(());
             }
-            if !purges.is_empty()
-                && let Err(error) = self.purge(&purges)
-            {
-                tracing::error!(%error, "the log could not be shortened");
+            reclaiming |= !purges.is_empty();
+            if reclaiming {
+                reclaiming = self.shorten(&purges).unwrap_or_else(|error| {
+                    tracing::error!(%error, "the log could not be shortened");
+                    false
+                });
             }
+        }
+    }
+
+    /// Commits in batches that the log takes; what it never would is refused alone.
+    fn commit_all(&mut self, commits: Vec<Commit>) {
+        let (mut batch, mut batch_size) = (Vec::with_capacity(commits.len()), 0);
+        for commit in commits {
+            let size = commit.size();
+            let largest = commit.parts.iter().map(|part| part.payload.len()).max().unwrap_or(0);
+            if largest > MAX_PAYLOAD as usize {
+                let limit = MAX_PAYLOAD;
+                let text = format!("an entry of {largest} bytes exceeds the limit of {limit}");
+                tracing::error!("{text}");
+                self.queue.lock().bytes -= size;
+                (commit.done)(Err(WriteError::Failed(text)));
+                continue;
+            }
+            if batch_size + size > BATCH_SIZE_MAX {
+                self.commit(mem::take(&mut batch));
+                batch_size = 0;
+            }
+            batch_size += size;
+            batch.push(commit);
+        }
+        if !batch.is_empty() {
+            self.commit(batch);
         }
     }
 
     /// Log, sync, apply, answer: in this order for everything.
     fn commit(&mut self, commits: Vec<Commit>) {
-        let bytes: usize =
-            commits.iter().flat_map(|c| &c.parts).map(|part| part.payload.len()).sum();
+        let bytes: usize = commits.iter().map(Commit::size).sum();
         match self.make_durable(&commits) {
             Ok(first_indices) => {
                 self.apply_and_answer(commits, first_indices);
@@ -240,12 +279,17 @@ impl Writer {
         self.queue.lock().bytes -= bytes;
     }
 
-    fn purge(&mut self, purges: &[(u16, u64)]) -> Result<(), LogError> {
+    /// Notes what is purged and frees one segment; true when there may be more. Writes wait for
+    /// one file's removal at most.
+    fn shorten(&mut self, purges: &[(u16, u64)]) -> Result<bool, LogError> {
+        let started = Instant::now();
         for (shard, index) in purges {
             self.log.purge_prefix(u32::from(*shard), EntryId { term: 0, index: *index })?;
         }
-        self.log.reclaim()?;
-        Ok(())
+        let freed = self.log.reclaim()?;
+        self.metrics.log_segments_freed.add(freed as u64);
+        self.metrics.reclaim.observe(started.elapsed());
+        Ok(freed > 0)
     }
 
     /// Returns each shard's first new log index.
@@ -291,5 +335,52 @@ fn write_error(error: &LogError) -> WriteError {
         LogError::Full { .. } => WriteError::DiskFull(error.to_string()),
         LogError::Io { .. } | LogError::Poisoned => WriteError::Poisoned(error.to_string()),
         _ => WriteError::Failed(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::batch::Batch;
+    use crate::files::Simulated;
+    use crate::wal::LogConfig;
+
+    /// Counts what is applied.
+    #[derive(Default)]
+    struct Applied(Mutex<Vec<u64>>);
+
+    impl Apply for Applied {
+        fn apply(&self, _: &Part, log_index: u64, _: &mut WriteOutcome) {
+            self.0.lock().unwrap().push(log_index);
+        }
+    }
+
+    #[test]
+    fn a_part_that_the_log_never_takes_fails_alone() {
+        let config = LogConfig { segment_bytes: 64 << 20, identity: 0 };
+        let log = Log::open(Arc::new(Simulated::new()), Path::new("/wal"), config).unwrap();
+        let applied = Arc::new(Applied::default());
+        let linger = Duration::from_millis(50);
+        let metrics = Arc::new(Metrics::default());
+        let committer =
+            Committer::start(log, vec![1], applied.clone(), metrics, 1 << 30, linger).unwrap();
+        let (answer, answers) = mpsc::channel();
+        for (i, size) in [10, MAX_PAYLOAD as usize + 1, 20].into_iter().enumerate() {
+            let part =
+                Part { shard: 0, change: Change::Write(Batch::default()), payload: vec![0; size] };
+            let answer = answer.clone();
+            let done: Done = Box::new(move |result| answer.send((i, result.is_ok())).unwrap());
+            let outcome = WriteOutcome::default();
+            committer.submit(Commit { parts: vec![part], outcome, done });
+        }
+        let mut all: Vec<_> = (0..3).map(|_| answers.recv().unwrap()).collect();
+        all.sort_unstable();
+        assert_eq!(all, [(0, true), (1, false), (2, true)]);
+        assert_eq!(*applied.0.lock().unwrap(), [1, 2]);
+        committer.close();
+        assert_eq!(committer.waiting_bytes(), 0);
     }
 }

@@ -21,6 +21,8 @@ pub struct StoreConfig {
     /// Series with samples in memory or on disk, all shards together.
     pub series_max: usize,
     pub labels: LabelLimits,
+    /// Exemplars in memory between flushes; more are dropped and counted.
+    pub exemplars_max: usize,
     /// Bytes of requests that may wait for the disk.
     pub commit_queue_bytes: usize,
     /// How long a commit waits for company; 0: not at all.
@@ -55,6 +57,7 @@ impl StoreConfig {
             shards: 4,
             series_max: 20_000_000,
             labels: LabelLimits { count_max: 64, name_size_max: 1024, value_size_max: 4096 },
+            exemplars_max: 100_000,
             commit_queue_bytes: 64 << 20,
             commit_linger: Duration::ZERO,
             log_segment_bytes: 64 << 20,

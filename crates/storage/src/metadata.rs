@@ -1,19 +1,25 @@
-//! What senders say about metrics: type, help, unit. Soft state, repeated by senders every minute, so
-//! it is kept in memory and saved with flushes.
+//! What senders say about metrics: type, help, unit. Soft state, repeated by senders every minute: it
+//! is kept in memory and saved now and then, and a file that is damaged is begun anew.
+//! Layout: `formats/metadata.md`.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use metricstor_model::Metadata;
+use serde::{Deserialize, Serialize};
 
 /// The newest metadata of each metric name.
 #[derive(Default)]
 pub struct MetadataStore {
     metrics: RwLock<BTreeMap<String, Description>>,
+    changed: AtomicBool,
 }
 
 /// One metric's metadata.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
     pub kind: String,
     pub help: String,
@@ -40,11 +46,43 @@ impl MetadataStore {
                 unit: metadata.unit.to_owned(),
             };
             if let Some(known) = metrics.get_mut(metadata.metric) {
-                *known = description;
+                if *known != description {
+                    *known = description;
+                    self.changed.store(true, Ordering::Relaxed);
+                }
             } else if metrics.len() < METRICS_MAX && !metadata.metric.is_empty() {
                 metrics.insert(metadata.metric.to_owned(), description);
+                self.changed.store(true, Ordering::Relaxed);
             }
         }
+    }
+
+    /// What was saved at `path`; nothing if the file is missing or not as written.
+    pub(crate) fn load(path: &Path) -> Self {
+        let metrics = match std::fs::read(path) {
+            Ok(bytes) => parse(&bytes).unwrap_or_else(|| {
+                tracing::warn!(path = %path.display(), "begun anew, for the file is damaged");
+                BTreeMap::new()
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "begun anew");
+                BTreeMap::new()
+            }
+        };
+        Self { metrics: RwLock::new(metrics), changed: AtomicBool::new(false) }
+    }
+
+    /// Saves what changed since the last time.
+    pub(crate) fn save(&self, path: &Path) -> io::Result<()> {
+        if !self.changed.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let text = {
+            let metrics = self.metrics.read().unwrap_or_else(PoisonError::into_inner);
+            serde_json::to_vec(&*metrics)?
+        };
+        write(path, &text).inspect_err(|_| self.changed.store(true, Ordering::Relaxed))
     }
 
     /// The metadata of one metric, or of all in the order of their names.
@@ -57,6 +95,63 @@ impl MetadataStore {
                 metrics.get_key_value(metric).map(own).into_iter().take(limit).collect()
             }
             None => metrics.iter().take(limit).map(own).collect(),
+        }
+    }
+}
+
+/// The checksum of the rest, in hexadecimal, then a line end, then the rest.
+fn parse(bytes: &[u8]) -> Option<BTreeMap<String, Description>> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    let (checksum, text) = (&bytes[..end], &bytes[end + 1..]);
+    let expected = u32::from_str_radix(std::str::from_utf8(checksum).ok()?, 16).ok()?;
+    (crc32c::crc32c(text) == expected).then_some(())?;
+    serde_json::from_slice(text).ok()
+}
+
+/// Whole or not at all.
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut bytes = format!("{:08x}\n", crc32c::crc32c(text)).into_bytes();
+    bytes.extend_from_slice(text);
+    std::fs::write(&temporary, bytes)?;
+    std::fs::File::open(&temporary)?.sync_all()?;
+    std::fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noted(store: &MetadataStore, help: &str) {
+        let metadata = Metadata { metric: "up", kind: "gauge", help, unit: "" };
+        store.note(&[metadata]);
+    }
+
+    #[test]
+    fn metadata_is_there_after_a_restart_and_damage_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metadata.json");
+        let store = MetadataStore::load(&path);
+        noted(&store, "first");
+        store.save(&path).unwrap();
+        noted(&store, "second");
+        store.save(&path).unwrap();
+        let loaded = MetadataStore::load(&path);
+        assert_eq!(loaded.get(None, 10), store.get(None, 10));
+        assert_eq!(loaded.get(Some("up"), 1)[0].1.help, "second");
+        std::fs::remove_file(&path).unwrap();
+        noted(&loaded, "second");
+        loaded.save(&path).unwrap();
+        assert!(!path.exists(), "nothing changed");
+        noted(&store, "third");
+        store.save(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            std::fs::write(&path, &flipped).unwrap();
+            let found = MetadataStore::load(&path).get(None, 10);
+            assert!(found.is_empty() || found == store.get(None, 10), "byte {at}");
         }
     }
 }

@@ -11,6 +11,9 @@ pub struct Metrics {
     pub samples_accepted: Count,
     pub samples_duplicate: Count,
     refused: [Count; RefusalReason::ALL.len()],
+    pub exemplars: Count,
+    /// Exemplars beyond the limits; their samples are stored all the same.
+    pub exemplars_dropped: Count,
     pub series_created: Count,
     /// Series that lost their last sample and left the index.
     pub series_removed: Count,
@@ -21,6 +24,9 @@ pub struct Metrics {
     pub commit_requests: Count,
     /// From append to durable.
     pub fsync: Latency,
+    /// Freeing one segment of the log; commits wait meanwhile.
+    pub reclaim: Latency,
+    pub log_segments_freed: Count,
     /// Applying one commit to the heads.
     pub apply: Latency,
     pub flush: Latency,

@@ -56,6 +56,8 @@ pub struct Storage {
     pub max_label_name: Size,
     /// A label's value.
     pub max_label_value: Size,
+    /// Exemplars that wait in memory for the next flush; more are dropped.
+    pub max_exemplars: usize,
     /// Wait this long for more requests to share an fsync.
     pub commit_linger: Span,
 }
@@ -156,6 +158,7 @@ impl Default for Storage {
             max_labels: config.labels.count_max,
             max_label_name: Size(config.labels.name_size_max),
             max_label_value: Size(config.labels.value_size_max),
+            max_exemplars: config.exemplars_max,
             commit_linger: Span::of(config.commit_linger),
         }
     }

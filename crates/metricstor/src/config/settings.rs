@@ -65,6 +65,7 @@ fn store(file: &File) -> Result<StoreConfig, ConfigError> {
             name_size_max: at_least_one("storage.max_label_name", storage.max_label_name.0)?,
             value_size_max: at_least_one("storage.max_label_value", storage.max_label_value.0)?,
         },
+        exemplars_max: storage.max_exemplars,
         commit_linger: storage.commit_linger.duration(),
         ..defaults
     })

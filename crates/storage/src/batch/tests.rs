@@ -1,6 +1,6 @@
 //! decode(encode(batch)) is the batch; other bytes are refused, never a panic.
 
-use metricstor_model::Span;
+use metricstor_model::{Labels, Span};
 use proptest::prelude::*;
 
 use super::*;
@@ -14,8 +14,9 @@ fn batches() -> impl Strategy<Value = Batch> {
         prop::collection::vec(run, 0..10),
         prop::collection::vec(definition, 0..4),
         prop::collection::vec(histogram, 0..3),
+        prop::collection::vec((any::<u32>(), any::<i64>(), any::<f64>(), "\\PC{0,9}"), 0..3),
     )
-        .prop_map(|(runs, definitions, histograms)| {
+        .prop_map(|(runs, definitions, histograms, exemplars)| {
             let mut batch = Batch { definitions, ..Default::default() };
             for (series, samples) in runs {
                 for (timestamp, bits) in samples {
@@ -33,6 +34,10 @@ fn batches() -> impl Strategy<Value = Batch> {
                     ..Default::default()
                 };
                 batch.histograms.push((series, timestamp, histogram));
+            }
+            for (series, timestamp, value, id) in exemplars {
+                let labels = Labels::from_pairs([("trace_id", id)]).unwrap();
+                batch.exemplars.push((series, StoredExemplar { timestamp, value, labels }));
             }
             batch
         })
@@ -55,7 +60,7 @@ proptest! {
     fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..100)) {
         let _ = Batch::default().decode(&bytes);
         if let Some(first) = bytes.first_mut() {
-            *first = VERSION;
+            *first = KIND;
         }
         let _ = Batch::default().decode(&bytes);
     }

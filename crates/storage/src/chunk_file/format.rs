@@ -79,6 +79,7 @@ pub struct Footer {
     pub chunks: u64,
     pub samples: u64,
     pub range: TimeRange,
+    pub exemplars: u64,
 }
 
 impl Footer {
@@ -86,7 +87,8 @@ impl Footer {
         let mut footer = [0; FOOTER_SIZE];
         let numbers = [self.directory, self.tables, self.series, self.chunks, self.samples];
         let times = [self.range.start as u64, self.range.end as u64];
-        for (field, number) in footer.chunks_exact_mut(8).zip(numbers.into_iter().chain(times)) {
+        let all = numbers.into_iter().chain(times).chain([self.exemplars]);
+        for (field, number) in footer.chunks_exact_mut(8).zip(all) {
             field.copy_from_slice(&number.to_le_bytes());
         }
         seal(&mut footer, 84);
@@ -111,6 +113,7 @@ impl Footer {
             chunks: u64_at(footer, 24),
             samples: u64_at(footer, 32),
             range: TimeRange::new(u64_at(footer, 40) as i64, u64_at(footer, 48) as i64),
+            exemplars: u64_at(footer, 56),
         };
         let ordered = HEADER_SIZE as u64 <= sections.directory
             && sections.directory <= sections.tables

@@ -7,6 +7,7 @@ mod blocks;
 mod columns;
 mod directory;
 mod error;
+mod exemplars;
 mod format;
 mod labels;
 mod merge;
@@ -21,6 +22,7 @@ mod window;
 mod writer;
 
 pub use error::ChunkFileError;
+pub use exemplars::{ExemplarCursor, Exemplars};
 pub use format::{ColumnKind, FileMeta};
 pub use merge::Merge;
 pub use reader::ChunkFile;

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::blocks::read_at;
 use super::format::{CHECKSUM_SIZE, checked};
 use super::labels::LabelReader;
-use super::{ChunkFile, ChunkFileError, EXTENSION, FileMeta, Scratch};
+use super::{ChunkFile, ChunkFileError, EXTENSION, Exemplars, FileMeta, Scratch};
 
 /// One place where a file is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,7 @@ pub struct Description {
     pub series: u64,
     pub chunks: u64,
     pub samples: u64,
+    pub exemplars: u64,
     /// Of memory while the file is open, bytes.
     pub memory: u64,
 }
@@ -55,6 +56,7 @@ impl ChunkFile {
             series: self.footer.series,
             chunks: self.footer.chunks,
             samples: self.footer.samples,
+            exemplars: self.footer.exemplars,
             memory: self.memory() as u64,
         }
     }
@@ -101,10 +103,22 @@ impl ChunkFile {
         self.verify_chunks(&mut found)?;
         let labels = self.for_each_series(|_, _| ControlFlow::Continue(()));
         found.note(None, labels)?;
+        self.verify_exemplars(&mut found)?;
         if found.damages.is_empty() {
             self.verify_hash(&mut found)?;
         }
         Ok(found.damages)
+    }
+
+    fn verify_exemplars(&self, found: &mut Findings) -> Result<(), ChunkFileError> {
+        let mut all = Exemplars::new();
+        let read = self.exemplars(TimeRange::ALL, |_| true, &mut all);
+        let count = all.values().map(|exemplars| exemplars.len() as u64).sum::<u64>();
+        if found.note(None, read)?.is_some() && count != self.footer.exemplars {
+            let what = format!("{count} exemplars where {} are promised", self.footer.exemplars);
+            found.add(self.footer.directory, None, what);
+        }
+        Ok(())
     }
 
     fn verify_chunks(&self, found: &mut Findings) -> Result<(), ChunkFileError> {

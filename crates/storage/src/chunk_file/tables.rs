@@ -30,11 +30,22 @@ pub struct LabelFrame {
     pub uncompressed: u64,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExemplarFrame {
+    /// The series of its first record.
+    pub first: u32,
+    pub offset: u64,
+    /// Compressed, without checksum.
+    pub size: u64,
+    pub uncompressed: u64,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tables {
     pub directory: Vec<DirectoryPage>,
     pub columns: Vec<ColumnPage>,
     pub labels: Vec<LabelFrame>,
+    pub exemplars: Vec<ExemplarFrame>,
 }
 
 impl Tables {
@@ -59,6 +70,16 @@ impl Tables {
             put_varint(out, frame.offset - end);
             put_varint(out, frame.size);
             put_varint(out, frame.uncompressed);
+            end = frame.offset + frame.size + CHECKSUM_SIZE as u64;
+        }
+        put_varint(out, self.exemplars.len() as u64);
+        let (mut first, mut end) = (0, HEADER_SIZE as u64);
+        for frame in &self.exemplars {
+            put_varint(out, u64::from(frame.first - first));
+            put_varint(out, frame.offset - end);
+            put_varint(out, frame.size);
+            put_varint(out, frame.uncompressed);
+            first = frame.first;
             end = frame.offset + frame.size + CHECKSUM_SIZE as u64;
         }
     }
@@ -93,6 +114,16 @@ impl Tables {
             end = within_body(offset, size + CHECKSUM_SIZE as u64, directory)?;
             tables.labels.push(LabelFrame { offset, size, uncompressed });
         }
+        let (mut first, mut end) = (0u32, HEADER_SIZE as u64);
+        for _ in 0..input.count(bytes.len(), "number of exemplar frames")? {
+            let delta = input.count(u32::MAX as usize, "series")? as u32;
+            first = first.checked_add(delta).ok_or(DecodeError::Invalid("series"))?;
+            let offset = end.saturating_add(input.varint()?);
+            let size = block_size(input)?;
+            let uncompressed = block_size(input)?;
+            end = within_body(offset, size + CHECKSUM_SIZE as u64, directory)?;
+            tables.exemplars.push(ExemplarFrame { first, offset, size, uncompressed });
+        }
         match input.rest() {
             [] => Ok(tables),
             _ => Err(DecodeError::Invalid("end of tables")),
@@ -116,6 +147,7 @@ impl Tables {
         self.directory.capacity() * size_of::<DirectoryPage>()
             + self.columns.capacity() * size_of::<ColumnPage>()
             + self.labels.capacity() * size_of::<LabelFrame>()
+            + self.exemplars.capacity() * size_of::<ExemplarFrame>()
     }
 }
 

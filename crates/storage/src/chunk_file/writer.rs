@@ -5,10 +5,11 @@ use std::ops::Range;
 use std::path::Path;
 
 use metricstor_chunk::body;
-use metricstor_model::{FloatHistogram, Labels, Samples, TimeRange};
+use metricstor_model::{FloatHistogram, Labels, Samples, StoredExemplar, TimeRange};
 
 use super::columns::Columns;
 use super::directory::{Entry, PAGE_CHUNKS, put_page};
+use super::exemplars::ExemplarWriter;
 use super::format::{FOOTER_SIZE, FileMeta, Footer};
 use super::labels::LabelWriter;
 use super::output::{Output, Published};
@@ -40,6 +41,7 @@ pub struct ChunkFileWriter<'f> {
     meta: FileMeta,
     columns: Columns,
     labels: LabelWriter,
+    exemplars: ExemplarWriter,
     entries: Vec<Entry>,
     series: u64,
     samples: u64,
@@ -60,6 +62,7 @@ impl<'f> ChunkFileWriter<'f> {
             meta,
             columns: Columns::default(),
             labels: LabelWriter::default(),
+            exemplars: ExemplarWriter::default(),
             entries: Vec::new(),
             series: 0,
             samples: 0,
@@ -107,15 +110,29 @@ impl<'f> ChunkFileWriter<'f> {
         Ok(())
     }
 
+    /// Adds a series' exemplars, in time order; series come in ascending order.
+    pub fn add_exemplars(
+        &mut self,
+        series: u32,
+        exemplars: &[StoredExemplar],
+    ) -> Result<(), ChunkFileError> {
+        for exemplar in exemplars {
+            self.range.start = self.range.start.min(exemplar.timestamp);
+            self.range.end = self.range.end.max(exemplar.timestamp);
+        }
+        self.exemplars.add(series, exemplars, &mut self.output)
+    }
+
     /// Was nothing added?
     pub fn is_empty(&self) -> bool {
-        self.series == 0
+        self.range.start > self.range.end
     }
 
     /// Completes the file, makes it durable and gives it its name.
     pub fn finish(mut self) -> Result<FileSummary, ChunkFileError> {
         let columns = self.columns.finish(&mut self.output)?;
         let labels = self.labels.finish(&mut self.output)?;
+        let (frames, exemplars) = self.exemplars.finish(&mut self.output)?;
         // Stable: the chunks of a series stay in time order.
         self.entries.sort_by_key(|entry| entry.series);
         let distinct = self.entries.chunk_by(|a, b| a.series == b.series).count() as u64;
@@ -123,7 +140,7 @@ impl<'f> ChunkFileWriter<'f> {
             return Err(ChunkFileError::DuplicateSeries);
         }
         let start = self.output.offset();
-        let mut tables = Tables { directory: Vec::new(), columns, labels };
+        let mut tables = Tables { directory: Vec::new(), columns, labels, exemplars: frames };
         for entries in self.entries.chunks(PAGE_CHUNKS) {
             let offset = self.output.offset();
             let size = self.output.put_checked(|out| put_page(entries, out))? as u32;
@@ -136,6 +153,7 @@ impl<'f> ChunkFileWriter<'f> {
             chunks: self.entries.len() as u64,
             samples: self.samples,
             range: self.range,
+            exemplars,
         };
         self.output.put_checked(|out| tables.put(out))?;
         self.output.put(|out| out.extend_from_slice(&footer.bytes()))?;

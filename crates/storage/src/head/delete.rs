@@ -14,6 +14,7 @@ impl Head {
         for series in &tombstone.series {
             self.delete_chain(series, tombstone.range);
             self.delete_side(series, tombstone.range);
+            self.delete_exemplars(series, tombstone.range);
         }
         if self.frozen.is_some() {
             self.hidden.push(tombstone.clone());

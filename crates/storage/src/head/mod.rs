@@ -8,6 +8,7 @@ mod append;
 mod cells;
 pub(crate) mod codec;
 mod delete;
+mod exemplars;
 mod table;
 mod tier;
 
@@ -125,7 +126,7 @@ impl Head {
     ///
     /// Takes time in proportion to the number of series (5 ms a million), not of samples.
     pub fn freeze(&mut self) -> Option<Arc<Frozen>> {
-        if self.frozen.is_some() || self.tier.samples == 0 {
+        if self.frozen.is_some() || self.tier.is_empty() {
             return None;
         }
         let side: HashSet<u32> = self.tier.side().map(|series| series / PAGE as u32).collect();

@@ -8,7 +8,11 @@ use metricstor_model::{FloatHistogram, Samples, TimeRange};
 use super::cells::{Cells, Chain};
 use super::codec::CodecState;
 use super::table::{Chains, PAGE};
+use crate::chunk_file::Exemplars;
 use crate::settle::settle;
+
+/// About what an exemplar takes in memory.
+const EXEMPLAR_SIZE: usize = 256;
 
 /// Samples that go to the same chunk file.
 pub(crate) struct Tier {
@@ -17,6 +21,8 @@ pub(crate) struct Tier {
     pub late: HashMap<u32, Vec<(i64, u64)>>,
     pub histograms: HashMap<u32, Vec<(i64, Arc<FloatHistogram>)>>,
     pub samples: u64,
+    pub exemplars: Exemplars,
+    pub exemplar_count: usize,
     start: i64,
     end: i64,
 }
@@ -28,6 +34,8 @@ impl Default for Tier {
             late: HashMap::new(),
             histograms: HashMap::new(),
             samples: 0,
+            exemplars: Exemplars::new(),
+            exemplar_count: 0,
             start: i64::MAX,
             end: i64::MIN,
         }
@@ -46,6 +54,11 @@ impl Tier {
     /// Counts deleted samples; the range may stay wider than what is left.
     pub fn forget(&mut self, samples: usize) {
         self.samples -= samples as u64;
+    }
+
+    /// Is there nothing that a file must hold?
+    pub fn is_empty(&self) -> bool {
+        self.samples == 0 && self.exemplar_count == 0
     }
 
     pub fn range(&self) -> Option<TimeRange> {
@@ -98,7 +111,7 @@ impl Tier {
     pub fn size(&self) -> usize {
         let late: usize = self.late.values().map(|v| v.capacity() * 16 + 64).sum();
         let histograms: usize = self.histograms.values().map(|v| v.capacity() * 256).sum();
-        self.cells.size() + late + histograms
+        self.cells.size() + late + histograms + self.exemplar_count * EXEMPLAR_SIZE
     }
 }
 
@@ -131,7 +144,7 @@ impl<'a> ChainWalk<'a> {
 pub(crate) struct Frozen {
     /// By page; only pages with a chain.
     chains: Vec<Option<Chains>>,
-    tier: Tier,
+    pub(super) tier: Tier,
 }
 
 impl Frozen {

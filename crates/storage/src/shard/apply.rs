@@ -36,6 +36,10 @@ impl Shard {
             let verdict = live.head.append_histogram(series, timestamp, histogram.clone(), &*files);
             self.note(verdict, series, timestamp, Counts { samples: 0, histograms: 1 }, outcome);
         }
+        for (series, exemplar) in &batch.exemplars {
+            let kept = live.head.add_exemplar(*series, exemplar.clone(), self.exemplars_max);
+            if kept { &self.metrics.exemplars } else { &self.metrics.exemplars_dropped }.add(1);
+        }
         live.applied = log_index;
         live.logged_samples += (batch.timestamps.len() + batch.histograms.len()) as u64;
         live.head_since.get_or_insert(now);
@@ -46,11 +50,14 @@ impl Shard {
     pub fn delete(&self, tombstone: &Tombstone, log_index: u64) {
         let tombstone = Arc::new(Tombstone { position: log_index, ..tombstone.clone() });
         let mut live = self.live_mut();
+        live.applied = log_index;
+        if tombstone.series.is_empty() {
+            return;
+        }
         live.head.delete(&tombstone);
         // Also without a file: what is frozen becomes one.
         live.files = Arc::new(live.files.delete(tombstone.clone()));
         live.unpublished_tombstones.push(tombstone);
-        live.applied = log_index;
         self.metrics.deletions.add(1);
     }
 

@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 
-use metricstor_model::{Samples, TimeRange};
+use metricstor_model::{Samples, StoredExemplar, TimeRange};
 
 use super::file_set::name;
 use super::plan::{self, Bounds, Candidate, Plan};
 use super::{FileSet, Maintenance, Shard};
 use crate::catalog::Publication;
-use crate::chunk_file::{ChunkFile, ChunkFileWriter, FileMeta, FileSummary, Merge};
+use crate::chunk_file::{
+    ChunkFile, ChunkFileError, ChunkFileWriter, ExemplarCursor, FileMeta, FileSummary, Merge,
+};
 use crate::error::StorageError;
 use crate::tombstone::{cut, hide};
 
@@ -140,6 +142,7 @@ impl Shard {
         while let Some((series, labels)) = merge.next(&mut samples)? {
             writer.add(series, &labels, &samples)?;
         }
+        merge_exemplars(&inputs, files, expired.end, &mut writer)?;
         Ok(if writer.is_empty() { None } else { Some(writer.finish()?) })
     }
 
@@ -181,5 +184,34 @@ impl Shard {
             self.files.remove(&path).map_err(|e| StorageError::io("remove", &path, e))?;
         }
         Ok(())
+    }
+}
+
+/// Writes the inputs' exemplars, but those that are deleted or not younger than `expired`.
+fn merge_exemplars(
+    inputs: &[&ChunkFile],
+    files: &FileSet,
+    expired: i64,
+    writer: &mut ChunkFileWriter<'_>,
+) -> Result<(), ChunkFileError> {
+    let mut cursors: Vec<_> = inputs.iter().map(|file| ExemplarCursor::new(file)).collect();
+    let mut column: Vec<StoredExemplar> = Vec::new();
+    loop {
+        let mut least = None;
+        for cursor in &mut cursors {
+            let series = cursor.series()?;
+            least = least.into_iter().chain(series).min();
+        }
+        let Some(series) = least else { return Ok(()) };
+        column.clear();
+        for (cursor, file) in cursors.iter_mut().zip(inputs) {
+            while let Some(exemplar) = cursor.next_of(series)? {
+                let time = exemplar.timestamp;
+                if time > expired && !files.hides(file, series, time) {
+                    exemplar.insert_into(&mut column);
+                }
+            }
+        }
+        writer.add_exemplars(series, &column)?;
     }
 }

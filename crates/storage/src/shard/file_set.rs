@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use metricstor_model::{Samples, SelectError, TimeRange};
+use roaring::RoaringBitmap;
 
-use crate::chunk_file::{ChunkFile, ChunkFileError, Scratch};
+use crate::chunk_file::{ChunkFile, ChunkFileError, Exemplars, Scratch};
 use crate::head::History;
 use crate::metrics::Metrics;
 use crate::settle::settle;
@@ -121,6 +122,35 @@ impl FileSet {
             settle(out, start);
         }
         Ok(())
+    }
+
+    /// Adds the exemplars inside `range` of the `wanted` series.
+    pub fn exemplars(
+        &self,
+        range: TimeRange,
+        wanted: &RoaringBitmap,
+        out: &mut Exemplars,
+    ) -> Result<(), SelectError> {
+        for file in self.files.iter().filter(|file| file.range().overlaps(range)) {
+            let mut found = Exemplars::new();
+            file.exemplars(range, |series| wanted.contains(series), &mut found)
+                .map_err(|error| self.select_error(&error))?;
+            for (series, exemplars) in found {
+                let column = out.entry(series).or_default();
+                for exemplar in exemplars {
+                    if !self.hides(file, series, exemplar.timestamp) {
+                        exemplar.insert_into(column);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Is what the file has of a series at a time deleted?
+    pub fn hides(&self, file: &ChunkFile, series: u32, time: i64) -> bool {
+        let logged = file.meta().position;
+        self.tombstones.iter().any(|t| t.range.contains(time) && t.covers(series, logged))
     }
 
     /// May a series have samples inside `range`? Looks at directories only.

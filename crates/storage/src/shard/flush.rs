@@ -100,6 +100,9 @@ impl Shard {
             let labels = self.index().labels(series);
             writer.add(series, &labels, &samples)?;
         }
+        for (series, exemplars) in frozen.exemplars() {
+            writer.add_exemplars(*series, exemplars)?;
+        }
         Ok(writer.finish()?)
     }
 

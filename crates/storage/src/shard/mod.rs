@@ -40,6 +40,8 @@ pub(crate) struct Shard {
     maintenance: Mutex<Maintenance>,
     /// There may be series without samples.
     forget_due: AtomicBool,
+    /// Exemplars in memory between flushes.
+    exemplars_max: usize,
     metrics: Arc<Metrics>,
 }
 

@@ -34,6 +34,7 @@ impl Shard {
         number: u16,
         files: Arc<dyn Files>,
         metrics: Arc<Metrics>,
+        exemplars_max: usize,
     ) -> Result<Opened, StorageError> {
         let chunks_dir = dir.join("chunks");
         files.create_dir(&chunks_dir).map_err(|e| StorageError::io("create", &chunks_dir, e))?;
@@ -72,6 +73,7 @@ impl Shard {
             index: RwLock::new(index),
             live: RwLock::new(live),
             forget_due: AtomicBool::new(false),
+            exemplars_max,
             maintenance: Mutex::new(Maintenance { catalog, pending: None }),
             metrics,
         };

@@ -3,8 +3,10 @@
 use std::cell::RefCell;
 
 use metricstor_model::{Samples, SelectError, TimeRange};
+use roaring::RoaringBitmap;
 
 use super::Shard;
+use crate::chunk_file::Exemplars;
 use crate::settle::settle;
 
 thread_local! {
@@ -38,6 +40,23 @@ impl Shard {
             settle(out, start);
             Ok(())
         })
+    }
+
+    /// The exemplars inside `range` of the `wanted` series.
+    pub fn exemplars(
+        &self,
+        range: TimeRange,
+        wanted: &RoaringBitmap,
+    ) -> Result<Exemplars, SelectError> {
+        let mut all = Exemplars::new();
+        let files = {
+            let live = self.live();
+            live.head.exemplars(range, wanted, &mut all);
+            live.files.clone()
+        };
+        files.exemplars(range, wanted, &mut all)?;
+        all.retain(|_, column| !column.is_empty());
+        Ok(all)
     }
 
     /// May a series have samples inside `range`?

@@ -2,7 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use metricstor_model::{LabelsFault, WriteRequest, WriteSeries};
+use metricstor_model::{
+    FloatHistogram, Labels, LabelsFault, StoredExemplar, WriteRequest, WriteSeries,
+};
 
 use super::Shards;
 use crate::batch::{Batch, Definition};
@@ -11,17 +13,21 @@ use crate::entry::Change;
 use crate::known::Place;
 use crate::outcome::{Counts, RefusalReason, WriteOutcome};
 
-/// A part is closed beyond this many samples, and beyond this many bytes of definitions, so that
-/// its log entry stays far below the log's own limit.
+/// A part is closed beyond this many samples, and beyond this many bytes of definitions and
+/// histograms, so that its log entry stays far below the log's own limit.
 const PART_SAMPLES_MAX: usize = 50_000;
-const PART_DEFINITIONS_SIZE_MAX: usize = 4 << 20;
+const PART_SIZE_MAX: usize = 4 << 20;
+
+/// Characters of an exemplar's label names and values together, as OpenMetrics bounds them.
+const EXEMPLAR_LENGTH_MAX: usize = 128;
 
 pub(super) struct Assembly<'a> {
     request: &'a WriteRequest<'a>,
     shards: &'a Shards,
     accepted_times: RangeInclusive<i64>,
     open: Vec<Batch>,
-    definitions_size: Vec<usize>,
+    /// Bytes of the open batches' definitions and histograms.
+    sizes: Vec<usize>,
     parts: Vec<Part>,
     pub outcome: WriteOutcome,
 }
@@ -33,9 +39,9 @@ impl<'a> Assembly<'a> {
         accepted_times: RangeInclusive<i64>,
     ) -> Self {
         let open = vec![Batch::default(); shards.shards.len()];
-        let definitions_size = vec![0; open.len()];
+        let sizes = vec![0; open.len()];
         let outcome = WriteOutcome::default();
-        Self { request, shards, accepted_times, open, definitions_size, parts: vec![], outcome }
+        Self { request, shards, accepted_times, open, sizes, parts: vec![], outcome }
     }
 
     /// Adds a known series' samples; its definition too while the log may not have it.
@@ -85,7 +91,7 @@ impl<'a> Assembly<'a> {
         let labels: Vec<(String, String)> =
             pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let size: usize = labels.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
-        self.definitions_size[shard] += size;
+        self.sizes[shard] += size;
         self.open[shard].definitions.push(Definition { series: place.series, labels });
     }
 
@@ -112,13 +118,43 @@ impl<'a> Assembly<'a> {
                 self.outcome.refuse(one, reason, || format!("{}: {error}", describe(series)));
             } else {
                 let histogram = sample.histogram.clone();
+                self.sizes[shard] += histogram_size(&histogram);
                 self.open[shard].histograms.push((place.series, sample.timestamp, histogram));
             }
+            if self.sizes[shard] >= PART_SIZE_MAX {
+                self.close_part(shard);
+            }
+        }
+        if !series.exemplars.is_empty() {
+            self.add_exemplars(place, series);
         }
         let full = self.open[shard].timestamps.len() >= PART_SAMPLES_MAX
-            || self.definitions_size[shard] >= PART_DEFINITIONS_SIZE_MAX;
+            || self.sizes[shard] >= PART_SIZE_MAX;
         if full {
             self.close_part(shard);
+        }
+    }
+
+    /// Adds the exemplars that may be stored; those that may not are dropped and counted, for no
+    /// sender could do better with them.
+    fn add_exemplars(&mut self, place: Place, series: &WriteSeries<'_>) {
+        let mut pairs = Vec::new();
+        for exemplar in &self.request.exemplars[series.exemplars.clone()] {
+            pairs.clear();
+            let decoded = (exemplar.labels.decode)(exemplar.labels.bytes, &mut pairs).is_ok();
+            let length: usize =
+                pairs.iter().map(|(n, v)| n.chars().count() + v.chars().count()).sum();
+            let labels = Labels::from_pairs(pairs.iter().copied()).ok();
+            let timestamp = exemplar.timestamp;
+            let fits = length <= EXEMPLAR_LENGTH_MAX && self.accepted_times.contains(&timestamp);
+            match labels.filter(|_| decoded && fits) {
+                None => self.outcome.dropped_exemplars += 1,
+                Some(labels) => {
+                    let exemplar = StoredExemplar { timestamp, value: exemplar.value, labels };
+                    let batch = &mut self.open[usize::from(place.shard)];
+                    batch.exemplars.push((place.series, exemplar));
+                }
+            }
         }
     }
 
@@ -143,7 +179,7 @@ impl<'a> Assembly<'a> {
 
     fn close_part(&mut self, shard: usize) {
         let batch = std::mem::take(&mut self.open[shard]);
-        self.definitions_size[shard] = 0;
+        self.sizes[shard] = 0;
         if !batch.is_empty() {
             let guess = 8 * batch.timestamps.len() + 64 * batch.definitions.len() + 64;
             let mut payload = Vec::with_capacity(guess);
@@ -152,6 +188,13 @@ impl<'a> Assembly<'a> {
             self.parts.push(Part { shard: shard as u16, change, payload });
         }
     }
+}
+
+/// At least the bytes that a histogram takes in the log.
+fn histogram_size(h: &FloatHistogram) -> usize {
+    let spans = h.positive_spans.len() + h.negative_spans.len();
+    let numbers = h.positive_buckets.len() + h.negative_buckets.len() + h.custom_values.len();
+    64 + 10 * spans + 8 * numbers
 }
 
 /// A series as messages name it.

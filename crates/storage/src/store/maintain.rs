@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Inner, Store};
+use super::{Inner, METADATA, Store};
 use crate::error::StorageError;
 use crate::shard::{Aim, Bounds, Shard};
 
@@ -13,6 +13,8 @@ use crate::shard::{Aim, Bounds, Shard};
 const RETENTION_PARTS: u32 = 10;
 /// How often the worker looks around.
 const TICK: Duration = Duration::from_secs(1);
+/// Metadata is saved after so many rounds.
+const METADATA_ROUNDS: u64 = 60;
 
 pub(super) struct Worker {
     stop: Arc<Stop>,
@@ -30,8 +32,13 @@ impl Worker {
         let stop = Arc::new(Stop::default());
         let own = stop.clone();
         let thread = std::thread::Builder::new().name("maintain".into()).spawn(move || {
+            let mut rounds = 0u64;
             while !own.wait(TICK) {
                 inner.maintain();
+                rounds += 1;
+                if rounds.is_multiple_of(METADATA_ROUNDS) {
+                    inner.save_metadata();
+                }
             }
         })?;
         Ok(Self { stop, thread: Mutex::new(Some(thread)) })
@@ -90,6 +97,14 @@ impl Store {
 }
 
 impl Inner {
+    /// Saves what senders said about metrics, if it changed.
+    pub(super) fn save_metadata(&self) {
+        let path = self.config.dir.join(METADATA);
+        if let Err(error) = self.metadata.save(&path) {
+            tracing::warn!(path = %path.display(), %error, "cannot save, will try again");
+        }
+    }
+
     /// The oldest timestamp that is kept.
     fn oldest(&self) -> i64 {
         (self.clock)().saturating_sub(self.config.retention_ms)

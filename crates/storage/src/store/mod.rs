@@ -28,6 +28,9 @@ use crate::metrics::Metrics;
 use crate::outcome::WriteOutcome;
 use crate::shard::Shard;
 
+/// In the data directory: what senders said about metrics.
+const METADATA: &str = "metadata.json";
+
 /// Milliseconds since the epoch, from whatever clock the composition root chose.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
@@ -91,5 +94,6 @@ impl Store {
     pub fn close(&self) {
         self.worker.stop();
         self.inner.committer.close();
+        self.inner.save_metadata();
     }
 }

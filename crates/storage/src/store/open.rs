@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
+use super::METADATA;
 use super::node::{self, Node};
 use super::{Clock, Inner, Shards, Store, maintain};
 use crate::batch::{Batch, Malformed};
@@ -84,7 +85,7 @@ impl Store {
             references: RwLock::new(()),
             committer,
             series: recovery.series.into(),
-            metadata: MetadataStore::default(),
+            metadata: MetadataStore::load(&config.dir.join(METADATA)),
             metrics,
             _lock: lock,
             config,
@@ -120,7 +121,10 @@ fn open_shards(
     std::thread::scope(|scope| {
         let open = |number| {
             let dir = config.dir.join("shards").join(format!("{number:02}"));
-            scope.spawn(move || Shard::open(&dir, number, files.clone(), metrics.clone()))
+            let exemplars_max = config.exemplars_max.div_ceil(usize::from(count));
+            scope.spawn(move || {
+                Shard::open(&dir, number, files.clone(), metrics.clone(), exemplars_max)
+            })
         };
         let threads: Vec<_> = (0..count).map(open).collect();
         threads

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use metricstor_model::{Labels, Matcher, Samples, SelectError, SeriesSet, TimeRange};
+use metricstor_model::{
+    Labels, Matcher, Samples, SelectError, SeriesSet, StoredExemplar, TimeRange,
+};
+use roaring::RoaringBitmap;
 
 use super::{Inner, Store};
 use crate::index::Index;
@@ -51,6 +54,37 @@ impl Store {
     /// Does any series carry this label?
     pub fn has_label(&self, name: &str) -> bool {
         self.inner.shards.shards.iter().any(|shard| shard.index().has_label(name))
+    }
+
+    /// The exemplars inside `range` of the series that satisfy all matchers of any of the `sets`, in
+    /// the order of labels and times.
+    ///
+    /// # Errors
+    /// `LimitExceeded` when there are more than `limit`.
+    pub fn exemplars(
+        &self,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<(Labels, Vec<StoredExemplar>)>, SelectError> {
+        let mut all = Vec::new();
+        let mut count = 0;
+        for shard in &self.inner.shards.shards {
+            let mut wanted = RoaringBitmap::new();
+            for matchers in sets {
+                wanted.extend(shard.index().select(matchers));
+            }
+            for (series, column) in shard.exemplars(range, &wanted)? {
+                count += column.len();
+                if count > limit {
+                    let detail = format!("more than {limit} exemplars match");
+                    return Err(SelectError::LimitExceeded { limit: "exemplars", detail });
+                }
+                all.push((shard.index().labels(series), column));
+            }
+        }
+        all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(all)
     }
 
     /// All label names, or those of the matching series: sorted.

@@ -56,6 +56,7 @@ impl Inner {
         drop(active);
         let (parts, outcome) = assembly.finish();
         self.metrics.refused(&outcome);
+        self.metrics.exemplars_dropped.add(outcome.dropped_exemplars);
         if parts.is_empty() {
             done(Ok(outcome));
         } else {

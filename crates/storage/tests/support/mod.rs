@@ -62,7 +62,7 @@ pub fn write_as(writer: &Writer, store: &Store, rows: &[Row]) -> Result<WriteOut
     answered.recv().unwrap()
 }
 
-fn decode<'a>(bytes: &'a [u8], pairs: &mut Vec<(&'a str, &'a str)>) -> Result<(), LabelsFault> {
+pub fn decode<'a>(bytes: &'a [u8], pairs: &mut Vec<(&'a str, &'a str)>) -> Result<(), LabelsFault> {
     let text = std::str::from_utf8(bytes).map_err(|_| LabelsFault::NotUtf8)?;
     for pair in text.split(',').filter(|pair| !pair.is_empty()) {
         pairs.push(pair.split_once('=').ok_or(LabelsFault::Malformed)?);
