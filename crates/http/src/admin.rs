@@ -14,7 +14,7 @@ use crate::reply::plain;
 /// Flushes what is in memory, compacts everything and answers when it is done.
 pub async fn compact(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let internal = |text: String| ApiError::new(ErrorType::Internal, text);
-    spawn_blocking(move || app.store.compact())
+    spawn_blocking(move || app.unscoped_store.compact())
         .await
         .map_err(|e| internal(e.to_string()))?
         .map_err(|e| internal(e.to_string()))?;

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use metricstor_promql::Engine;
+use metricstor_pki::Provisioner;
+use metricstor_promql::{Engine, EngineOptions};
 use metricstor_storage::{Clock, Store};
 
 use crate::config::Config;
 use crate::gate::Gate;
-use crate::instruments::{Instruments, build_metrics, storage_metrics};
+use crate::instruments::{Instruments, build_metrics, pki_metrics, storage_metrics};
 use crate::metrics::Registry;
+use crate::provision::Attempts;
 use crate::running::Running;
+use crate::sender::Senders;
 
 /// What the server says about itself.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +34,7 @@ pub struct About {
 /// The parts of a running server.
 pub struct Parts {
     pub store: Arc<Store>,
+    pub pki: Arc<Provisioner>,
     pub engine: Engine,
     pub registry: Arc<Registry>,
     pub clock: Clock,
@@ -40,7 +44,11 @@ pub struct Parts {
 
 /// The shared state of all handlers.
 pub struct App {
-    pub(crate) store: Arc<Store>,
+    /// Everybody's data: what answers a caller reads through [`crate::view::View`].
+    pub(crate) unscoped_store: Arc<Store>,
+    pub(crate) pki: Arc<Provisioner>,
+    pub(crate) senders: Senders,
+    pub(crate) attempts: Attempts,
     pub(crate) engine: Engine,
     pub(crate) registry: Arc<Registry>,
     pub(crate) clock: Clock,
@@ -57,11 +65,12 @@ pub struct App {
 
 impl App {
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, engine, registry, clock, about, config } = parts;
-        let (shown, version) = (Arc::clone(&store), about.version);
+        let Parts { store, pki, engine, registry, clock, about, config } = parts;
+        let (shown, authority, version) = (Arc::clone(&store), Arc::clone(&pki), about.version);
         registry.collect(move |page| {
             build_metrics(page, version);
             storage_metrics(page, &shown);
+            pki_metrics(page, &authority);
         });
         Arc::new(Self {
             gate: Gate::new(&config.queries),
@@ -70,13 +79,24 @@ impl App {
             instruments: Instruments::new(&registry),
             started_ms: clock(),
             ready: AtomicBool::new(true),
-            store,
+            senders: Senders::new(store.label_limits()),
+            attempts: Attempts::new(&config.enrolment),
+            unscoped_store: store,
+            pki,
             engine,
             registry,
             clock,
             about,
             config,
         })
+    }
+
+    /// The engine under a memory limit of the caller's own.
+    pub(crate) fn engine_with(&self, memory_max: Option<u64>) -> Engine {
+        let Some(own) = memory_max else { return self.engine.clone() };
+        let options = self.engine.options().clone();
+        let own = usize::try_from(own).unwrap_or(usize::MAX);
+        Engine::new(EngineOptions { memory_max: own.min(options.memory_max), ..options })
     }
 
     pub(crate) fn now(&self) -> i64 {

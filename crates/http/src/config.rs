@@ -9,6 +9,7 @@ pub struct Config {
     pub connections: ConnectionLimits,
     pub requests: RequestLimits,
     pub queries: QueryLimits,
+    pub enrolment: EnrolmentLimits,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,8 @@ pub struct ConnectionLimits {
     pub header_count: usize,
     /// Requests at once on one HTTP/2 connection.
     pub streams: u32,
+    /// The longest life of a connection: what it shows is looked at anew this often.
+    pub max_age: Duration,
     /// How long a stop waits for requests in work.
     pub shutdown_deadline: Duration,
 }
@@ -46,6 +49,15 @@ pub struct RequestLimits {
     pub body_grace: Duration,
     /// Answer overload with 429 instead of 503, for senders that ask for it.
     pub overload_is_429: bool,
+}
+
+/// Bounds on those who ask for certificates, each by its address, or by its identity if it has one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnrolmentLimits {
+    pub requests_per_minute: u32,
+    /// Of them, how many may be refused before all are.
+    pub refusals_per_minute: u32,
+    pub body_bytes: usize,
 }
 
 /// The slowest body that is still taken, after the grace.
@@ -79,6 +91,7 @@ impl Default for ConnectionLimits {
             header_bytes: 64 * 1024,
             header_count: 100,
             streams: 128,
+            max_age: Duration::from_secs(3600),
             shutdown_deadline: Duration::from_secs(30),
         }
     }
@@ -95,6 +108,12 @@ impl Default for RequestLimits {
             body_grace: Duration::from_secs(10),
             overload_is_429: false,
         }
+    }
+}
+
+impl Default for EnrolmentLimits {
+    fn default() -> Self {
+        Self { requests_per_minute: 60, refusals_per_minute: 5, body_bytes: 64 << 10 }
     }
 }
 

@@ -42,12 +42,12 @@ impl Gate {
     }
 
     /// Waits for a turn; fails when the queue is full or the wait takes too long.
-    pub async fn enter(&self, caller: &str) -> Result<Permit, ApiError> {
+    pub async fn enter(&self, caller: &str, own_limit: Option<u32>) -> Result<Permit, ApiError> {
         let busy = |reason: &str| ApiError::new(ErrorType::TooManyRequests, reason);
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| busy("too many queries are waiting already"))?;
-        let own = self.of_identity(caller);
+        let own = self.of_identity(caller, own_limit);
         let wait = async {
             let closed = "the semaphores of the gate are never closed";
             let identity = own.acquire_owned().await.expect(closed);
@@ -58,13 +58,15 @@ impl Gate {
         timeout(self.queue_timeout, wait).await.map_err(|_| busy(waited_too_long))
     }
 
-    fn of_identity(&self, caller: &str) -> Arc<Semaphore> {
+    fn of_identity(&self, caller: &str, own_limit: Option<u32>) -> Arc<Semaphore> {
         let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = identities.get(caller).and_then(Weak::upgrade) {
             return own;
         }
         identities.retain(|_, semaphore| semaphore.strong_count() > 0);
-        let own = Arc::new(Semaphore::new(self.per_identity));
+        let limit =
+            own_limit.map_or(self.per_identity, |own| (own as usize).min(self.per_identity));
+        let own = Arc::new(Semaphore::new(limit));
         identities.insert(caller.to_owned(), Arc::downgrade(&own));
         own
     }
@@ -87,23 +89,31 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_caller_cannot_take_every_turn() {
         let gate = gate(2, 1, 8);
-        let _first = gate.enter("a").await.unwrap();
-        let refused = gate.enter("a").await.unwrap_err();
+        let _first = gate.enter("a", None).await.unwrap();
+        let refused = gate.enter("a", None).await.unwrap_err();
         assert_eq!(refused.error_type, ErrorType::TooManyRequests);
-        assert!(gate.enter("b").await.is_ok());
+        assert!(gate.enter("b", None).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_identity_may_have_a_smaller_bound_of_its_own() {
+        let gate = gate(4, 3, 8);
+        let _first = gate.enter("a", Some(1)).await.unwrap();
+        assert!(gate.enter("a", Some(1)).await.is_err());
+        assert!(gate.enter("b", None).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_refuses_at_once_and_an_ended_query_makes_room() {
         let gate = gate(1, 1, 1);
-        let first = gate.enter("a").await.unwrap();
-        let waiting = gate.enter("b");
+        let first = gate.enter("a", None).await.unwrap();
+        let waiting = gate.enter("b", None);
         tokio::pin!(waiting);
         assert!(futures_poll_once(&mut waiting).await.is_none(), "b has to wait");
-        assert!(gate.enter("c").await.unwrap_err().text.contains("waiting already"));
+        assert!(gate.enter("c", None).await.unwrap_err().text.contains("waiting already"));
         drop(first);
         assert!(waiting.await.is_ok());
-        assert!(gate.enter("c").await.is_ok());
+        assert!(gate.enter("c", None).await.is_ok());
     }
 
     /// Polls a future one time.

@@ -1,5 +1,6 @@
 //! The metrics of this crate, and those that storage counts, under their names.
 
+use metricstor_pki::Provisioner;
 use metricstor_storage::{Latency, RefusalReason, Store};
 
 use crate::metrics::{Counter, Gauge, Histogram, Labelled, Page, Registry};
@@ -18,6 +19,10 @@ pub struct Instruments {
     /// Whole write requests by reason of refusal.
     pub refused_writes: Labelled<Counter>,
     pub queries: Gauge,
+    /// Requests refused before a handler saw them, by reason.
+    pub refused_requests: Labelled<Counter>,
+    /// By what was asked for and what came of it.
+    pub enrolments: Labelled<Counter>,
 }
 
 impl Instruments {
@@ -52,6 +57,16 @@ impl Instruments {
                 &["reason"],
             ),
             queries: registry.gauge("metricstor_http_queries", "Queries evaluated or waiting."),
+            refused_requests: registry.counters(
+                "metricstor_http_refused_requests_total",
+                "Requests refused for who sent them, by reason.",
+                &["reason"],
+            ),
+            enrolments: registry.counters(
+                "metricstor_pki_requests_total",
+                "Requests for certificates (enrol, approval, renew), by result.",
+                &["request", "result"],
+            ),
         }
     }
 }
@@ -61,6 +76,38 @@ pub fn build_metrics(page: &mut Page, version: &str) {
     let name = "metricstor_build_info";
     page.head(name, "Always 1; the label tells what runs.", "gauge");
     page.sample(name, &["version"], &[version.to_owned()], 1.0);
+}
+
+/// Identities shown one by one; who has more watches `metricstor ca identities`.
+const EXPIRIES_MAX: usize = 2_000;
+
+/// The authority, and when which certificate ends.
+pub fn pki_metrics(page: &mut Page, pki: &Provisioner) {
+    let expiries = pki.expiries().unwrap_or_default();
+    let name = "metricstor_pki_certificate_not_after_seconds";
+    page.head(name, "When a certificate ends; of an identity the newest one.", "gauge");
+    for (kind, subject, end) in expiries.into_iter().take(EXPIRIES_MAX) {
+        page.sample(name, &["kind", "name"], &[kind, subject], end.as_secs() as f64);
+    }
+    let now = pki.now().as_secs();
+    let registrar = pki.registrar();
+    let state = registrar.state();
+    let pending = state.pending.values().filter(|pending| pending.verdict.is_none()).count();
+    let tokens = state.tokens.values().filter(|t| t.uses_left > 0 && now < t.expires_at).count();
+    let bearers = state.bearers.values().filter(|bearer| now < bearer.expires_at).count();
+    let gauges = [
+        ("pending_approvals", "Applicants that wait for approval.", pending as f64),
+        ("tokens_active", "Enrolment tokens that can be used.", tokens as f64),
+        ("bearer_tokens_active", "Bearer tokens that are valid.", bearers as f64),
+        ("identities", "Enrolled identities.", state.enrolled.len() as f64),
+        ("revoked_identities", "Revoked identities.", state.revoked.len() as f64),
+        ("crl_age_seconds", "Age of the revocation lists last made.", pki.crl_age(now) as f64),
+    ];
+    for (noun, help, value) in gauges {
+        page.gauge(&format!("metricstor_pki_{noun}"), help, value);
+    }
+    let failures = "Renewals of the server's own certificates that failed; the old ones serve.";
+    page.counter("metricstor_pki_reload_failures_total", failures, pki.failures() as f64);
 }
 
 /// What storage counts about itself.

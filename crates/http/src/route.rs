@@ -6,27 +6,35 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, delete, get, post};
 use axum::{Extension, Router};
+use metricstor_pki::Verb;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
-use crate::caller::{Caller, Verb};
+use crate::caller::{Caller, Peer, Refused};
 use crate::error::{ApiError, ErrorType};
 use crate::reply::plain;
-use crate::{admin, empty, health, ingest, query, status};
+use crate::{admin, empty, health, ingest, provision, query, status};
 
 /// All paths.
 pub fn router(app: Arc<App>) -> Router {
     let panics = app.instruments.panics.clone();
     Router::new()
         .merge(open())
-        .merge(writing().route_layer(from_fn(require_write)))
-        .merge(reading().route_layer(from_fn(require_read)))
-        .merge(administering().route_layer(from_fn(require_admin)))
+        .merge(writing().route_layer(from_fn_with_state((Arc::clone(&app), Verb::Write), guard)))
+        .merge(reading().route_layer(from_fn_with_state((Arc::clone(&app), Verb::Read), guard)))
+        .merge(
+            inspecting()
+                .route_layer(from_fn(whole_view))
+                .route_layer(from_fn_with_state((Arc::clone(&app), Verb::Read), guard)),
+        )
+        .merge(
+            administering().route_layer(from_fn_with_state((Arc::clone(&app), Verb::Admin), guard)),
+        )
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(move |_panic| {
@@ -39,7 +47,16 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 fn open() -> Router<Arc<App>> {
-    Router::new().route("/-/healthy", get(health::healthy)).route("/-/ready", get(health::ready))
+    let pki = Router::new()
+        .route("/enrol", post(provision::enrol))
+        .route("/approval", post(provision::approval))
+        .route("/renew", post(provision::renew))
+        .route("/bundle", get(provision::bundle))
+        .route("/crl", get(provision::crl));
+    Router::new()
+        .route("/-/healthy", get(health::healthy))
+        .route("/-/ready", get(health::ready))
+        .nest("/pki/v1", pki)
 }
 
 fn writing() -> Router<Arc<App>> {
@@ -68,15 +85,20 @@ fn reading() -> Router<Arc<App>> {
         .route("/openapi.yaml", get(status::openapi))
         .route("/status/buildinfo", get(status::buildinfo))
         .route("/status/flags", get(status::flags))
-        .route("/status/config", get(status::config))
         .route("/status/runtimeinfo", get(status::runtimeinfo))
         .route("/status/tsdb", get(status::tsdb))
         .route("/status/walreplay", get(status::walreplay));
     Router::new()
         .nest("/api/v1", v1)
         .route("/federate", get(query::federate))
-        .route("/metrics", get(health::metrics))
         .route("/version", get(status::version))
+}
+
+/// What the server says about itself, all tenants and identities included.
+fn inspecting() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/v1/status/config", get(status::config))
+        .route("/metrics", get(health::metrics))
 }
 
 fn administering() -> Router<Arc<App>> {
@@ -86,8 +108,22 @@ fn administering() -> Router<Arc<App>> {
         .route("/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
         .route("/tsdb/clean_tombstones", post(admin::clean_tombstones).put(admin::clean_tombstones))
         .route("/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot));
+    let pki = Router::new()
+        .route("/tokens", get(provision::tokens).post(provision::create_token))
+        .route("/tokens/{id}", delete(provision::withdraw))
+        .route("/bearers", post(provision::create_bearer))
+        .route("/pending", get(provision::pending))
+        .route("/pending/{fingerprint}/approve", post(provision::approve))
+        .route("/pending/{fingerprint}/deny", post(provision::deny))
+        .route("/identities", get(provision::identities))
+        .route("/revoke", post(provision::revoke))
+        .route("/rotate/issuing", post(provision::rotate_issuing))
+        .route("/rotate/root", post(provision::add_root))
+        .route("/rotate/drop-old-roots", post(provision::drop_old_roots))
+        .route("/policy/can-i", get(provision::can_i));
     Router::new()
         .nest("/api/v1/admin", v1)
+        .nest("/api/v1/admin/pki", pki)
         .route("/api/v1/status/active_queries", get(status::active_queries))
         .route("/-/reload", any(admin::lifecycle))
         .route("/-/quit", any(admin::lifecycle))
@@ -107,28 +143,64 @@ fn internal() -> Response {
         .into_response()
 }
 
-async fn require_write(caller: Extension<Caller>, request: Request, next: Next) -> Response {
-    require(Verb::Write, caller, request, next).await
-}
-
-async fn require_read(caller: Extension<Caller>, request: Request, next: Next) -> Response {
-    require(Verb::Read, caller, request, next).await
-}
-
-async fn require_admin(caller: Extension<Caller>, request: Request, next: Next) -> Response {
-    if is_foreign_page(request.headers()) {
+/// Lets those through whom the policy grants the verb, with their [`Caller`].
+async fn guard(
+    State((app, verb)): State<(Arc<App>, Verb)>,
+    Extension(peer): Extension<Peer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if verb == Verb::Admin && is_foreign_page(request.headers()) {
         let text = "administration is not possible from another site's page";
         return ApiError::new(ErrorType::Forbidden, text).into_response();
     }
-    require(Verb::Admin, caller, request, next).await
+    match Caller::admit(&app.pki, &peer, request.headers(), verb) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(refused) => {
+            app.instruments.refused_requests.with(&[refused.reason()]).inc();
+            // Strangers are counted only: they must not be able to fill the log.
+            if !matches!(refused, Refused::Unknown | Refused::Bearer) {
+                let path = request.uri().path();
+                tracing::warn!(target: "audit", %peer, %verb, path, reason = %refused, "refused a request");
+            }
+            answer(&refused, request.version())
+        }
+    }
 }
 
-async fn require(verb: Verb, caller: Extension<Caller>, request: Request, next: Next) -> Response {
-    if caller.may(verb) {
+fn answer(refused: &Refused, version: Version) -> Response {
+    let text = refused.to_string();
+    let mut response = match refused {
+        Refused::Unknown | Refused::Bearer => {
+            let mut response = plain(StatusCode::UNAUTHORIZED, &text);
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+            response
+        }
+        Refused::NoTenant(_) => ApiError::bad_data(text).into_response(),
+        Refused::NotAdmitted { .. } | Refused::Tenant { .. } => {
+            ApiError::new(ErrorType::Forbidden, text).into_response()
+        }
+    };
+    if refused.ends_connection() && version < Version::HTTP_2 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Refuses those who see only a part of what is stored.
+async fn whole_view(
+    Extension(caller): Extension<Caller>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if caller.sees_the_server() {
         return next.run(request).await;
     }
-    tracing::info!(caller = %*caller, ?verb, path = request.uri().path(), "refused a request");
-    let text = format!("{} may not {verb}", *caller);
+    let text = format!("{caller} is bound to a tenant or to matchers and may not see the server");
     ApiError::new(ErrorType::Forbidden, text).into_response()
 }
 

@@ -1,167 +1,192 @@
-//! Who may do what, over real mutual TLS.
+//! Who may do what, over real TLS.
 
 #![allow(clippy::unwrap_used)] // a panic is the failure report
 
 mod support;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use metricstor_http::{Config, Security};
-use metricstor_pki::{
-    Authority, Credentials, Kind, LeafRequest, Revocations, ServerTls, Subject, TlsSettings,
-    TrustDomain, UnixTime, client,
-};
-use rustls::pki_types::ServerName;
-use rustls::time_provider::DefaultTimeProvider;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use support::{NOW, Push, Reply, Server};
+use metricstor_http::Config;
+use metricstor_pki::{BearerSpec, ClientAuth, Policy, UnixTime};
+use support::secured::*;
+use support::{NOW, Push, Reply};
 
-/// A server with its authority, to make clients for it.
-struct Secured {
-    server: Server,
-    authority: Authority,
-    revocations: Arc<Revocations>,
-}
-
-fn secured(config: Config) -> Secured {
-    let mut parts = None;
-    let server = Server::secured(config, |dir| {
-        let (authority, tls, revocations) = authority(dir);
-        let security = Security::Tls { tls: Arc::new(tls), revocations: Arc::clone(&revocations) };
-        parts = Some((authority, revocations));
-        security
-    });
-    let (authority, revocations) = parts.unwrap();
-    Secured { server, authority, revocations }
-}
-
-fn authority(dir: &Path) -> (Authority, ServerTls, Arc<Revocations>) {
-    let trust_domain: TrustDomain = "test".parse().unwrap();
-    let now = UnixTime::now();
-    let authority = Authority::open_or_create(&dir.join("pki"), &trust_domain, now).unwrap();
-    let credentials = authority.server("server", &[], now).unwrap();
-    let revocations = Arc::new(Revocations::default());
-    let settings = TlsSettings {
-        trust_domain,
-        allow_tls12: false,
-        revocations: Arc::clone(&revocations),
-        time: Arc::new(DefaultTimeProvider),
-    };
-    let tls = ServerTls::new(settings, &credentials, authority.trust_bundle()).unwrap();
-    (authority, tls, revocations)
-}
-
-impl Secured {
-    fn issue(&self, kind: Kind, name: &str) -> Credentials {
-        let request = LeafRequest::new(Subject::new(kind, name).unwrap());
-        self.authority.issue_with_new_key(&request, UnixTime::now()).unwrap()
-    }
-
-    fn client(&self, credentials: &Credentials) -> Arc<ClientConfig> {
-        let (bundle, domain) = (self.authority.trust_bundle(), self.authority.trust_domain());
-        let mut config =
-            client(credentials, bundle, domain, Arc::new(DefaultTimeProvider)).unwrap();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Arc::new(config)
-    }
-
-    fn connect(&self, config: Arc<ClientConfig>) -> StreamOwned<ClientConnection, TcpStream> {
-        let name = ServerName::try_from("localhost").unwrap();
-        StreamOwned::new(ClientConnection::new(config, name).unwrap(), self.server.connect())
-    }
-
-    fn send(&self, credentials: &Credentials, request: &[u8]) -> u16 {
-        let mut stream = self.connect(self.client(credentials));
-        stream.write_all(request).unwrap();
-        Reply::read(&mut stream).status
-    }
-}
-
-fn write_request() -> Vec<u8> {
-    let body = Push::default().series(&[("__name__", "up")], &[(NOW, 1.0)]).body();
-    let head =
-        format!("POST /api/v1/write HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
-    [head.as_bytes(), &body].concat()
-}
-
-const READ: &[u8] = b"GET /api/v1/query?query=up HTTP/1.1\r\nHost: x\r\n\r\n";
-const HEALTH: &[u8] = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n";
-const ADMINISTER: &[u8] =
-    b"POST /api/v1/admin/storage/compact HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+const ADMINISTER: &str =
+    "POST /api/v1/admin/storage/compact HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
 
 #[test]
 fn a_kind_of_identity_may_do_what_it_is_for() {
-    let secured = secured(Config::default());
-    for (kind, health, write, read, administer) in [
-        (Kind::User, 200, 204, 200, 204),
-        (Kind::Service, 200, 204, 200, 403),
-        (Kind::Agent, 200, 204, 403, 403),
-        (Kind::Node, 200, 403, 403, 403),
+    let secured = Secured::start();
+    for (kind, health, write_up, read, administer) in [
+        ("user", 200, 204, 200, 204),
+        ("service", 200, 204, 200, 403),
+        ("agent", 200, 204, 403, 403),
+        ("node", 200, 403, 403, 403),
     ] {
-        let credentials = secured.issue(kind, "somebody");
+        let credentials = secured.issue(&format!("{kind}/somebody"));
         for (what, request, expected) in [
-            ("health", HEALTH, health),
-            ("write", &write_request(), write),
-            ("read", READ, read),
-            ("administer", ADMINISTER, administer),
+            ("health", HEALTH.as_bytes(), health),
+            ("write", &write(&[("__name__", "up")]), write_up),
+            ("read", READ.as_bytes(), read),
+            ("administer", ADMINISTER.as_bytes(), administer),
         ] {
-            assert_eq!(secured.send(&credentials, request), expected, "{kind}: {what}");
+            assert_eq!(secured.ask(&credentials, request).status, expected, "{kind}: {what}");
         }
     }
 }
 
 #[test]
 fn a_revoked_identity_is_refused_on_its_living_connection_and_at_the_door() {
-    let secured = secured(Config::default());
-    let credentials = secured.issue(Kind::User, "leaver");
+    let secured = Secured::start();
+    let credentials = secured.issue("user/leaver");
     let config = secured.client(&credentials);
     let mut stream = secured.connect(Arc::clone(&config));
-    stream.write_all(READ).unwrap();
-    assert_eq!(Reply::read(&mut stream).status, 200);
-
-    let subject = Subject::new(Kind::User, "leaver").unwrap();
-    secured.revocations.publish([(subject, UnixTime::now())].into());
-    stream.write_all(READ).unwrap();
-    assert_eq!(Reply::read(&mut stream).status, 403);
+    assert_eq!(exchange(&mut stream, READ).status, 200);
+    revoke(&secured, "user/leaver");
+    let reply = exchange(&mut stream, READ);
+    assert_eq!((reply.status, reply.header("connection")), (403, Some("close")));
     assert!(is_refused(secured.connect(config)));
+}
+
+fn revoke(secured: &Secured, subject: &str) {
+    let subject = subject.parse().unwrap();
+    let mut registrar = secured.server.pki.registrar();
+    registrar.revoke(&subject, "left", "user/admin", UnixTime::now()).unwrap();
+}
+
+#[test]
+fn an_idle_connection_of_a_revoked_identity_is_closed_within_five_seconds() {
+    let secured = Secured::start();
+    let mut stream = secured.connect(secured.client(&secured.issue("agent/stolen")));
+    assert_eq!(exchange(&mut stream, HEALTH).status, 200);
+    revoke(&secured, "agent/stolen");
+    let start = Instant::now();
+    assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)), "nothing is sent, only closed");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_connection_ends_with_its_certificate() {
+    let secured = Secured::start();
+    // Certificates are valid from five minutes before they are issued.
+    let life = Duration::from_secs(2);
+    let mut stream = secured.connect(secured.client(&secured.issue_for("agent/brief", Some(life))));
+    assert_eq!(exchange(&mut stream, HEALTH).status, 200);
+    let start = Instant::now();
+    assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)));
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_connection_ends_when_it_is_old() {
+    let mut config = Config::default();
+    config.connections.max_age = Duration::from_millis(100);
+    let secured = Secured::with(config, Policy::default());
+    let mut stream = secured.connect(secured.client(&secured.issue("agent/loyal")));
+    assert_eq!(exchange(&mut stream, HEALTH).status, 200);
+    assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)));
+}
+
+#[test]
+fn without_a_certificate_there_is_health_and_nothing_else() {
+    let secured = Secured::start();
+    let reply = secured.ask_anonymously(HEALTH);
+    assert_eq!((reply.status, reply.text()), (200, "metricstor is healthy.\n"));
+    let writing = write(&[("__name__", "up")]);
+    for request in [
+        READ.as_bytes(),
+        &writing,
+        ADMINISTER.as_bytes(),
+        get("/metrics").as_bytes(),
+        get("/api/v1/status/config").as_bytes(),
+        get("/federate?match[]=up").as_bytes(),
+        get("/api/v1/admin/pki/tokens").as_bytes(),
+    ] {
+        let reply = secured.ask_anonymously(request);
+        assert_eq!(reply.status, 401, "{}", String::from_utf8_lossy(request));
+        assert!(reply.text().contains("metricstor enrol"), "the next step is named");
+    }
+    assert_eq!(secured.ask_anonymously(get("/nothing")).status, 404);
+}
+
+#[test]
+fn by_setting_the_handshake_already_requires_a_certificate_and_enrolment_has_its_own_door() {
+    let secured = Secured::with_door(Config::default(), Policy::default(), ClientAuth::Required);
+    assert!(is_refused(secured.connect(secured.anonymous(b"http/1.1"))));
+    assert!(is_refused(secured.connect(secured.anonymous(b"h2"))));
+    let mut enrolling = secured.connect(secured.anonymous(b"metricstor-enrol/1"));
+    assert_eq!(exchange(&mut enrolling, get("/pki/v1/bundle")).status, 200);
+    assert_eq!(exchange(&mut enrolling, READ).status, 401);
+}
+
+#[test]
+fn a_bearer_token_is_its_identity_until_it_is_withdrawn_or_the_identity_revoked() {
+    let secured = Secured::start();
+    let spec = BearerSpec {
+        subject: "service/grafana".parse().unwrap(),
+        lifetime: Duration::from_secs(3600),
+    };
+    let make = || {
+        let mut registrar = secured.server.pki.registrar();
+        registrar.create_bearer(&spec, "user/admin", UnixTime::now()).unwrap()
+    };
+    let (first, second) = (make(), make());
+    let asking = |path: &str, token: &str| {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+        secured.ask_anonymously(request).status
+    };
+    let read = "/api/v1/query?query=up";
+    assert_eq!(asking(read, &first.reveal()), 200);
+    assert_eq!(asking("/api/v1/admin/pki/tokens", &first.reveal()), 403);
+    assert_eq!(asking(read, "msb1.0011223344556677.00"), 401);
+    assert_eq!(asking(read, &first.reveal().replace("msb1", "ms1")), 401);
+    secured.server.pki.registrar().withdraw(first.id, "user/admin", UnixTime::now()).unwrap();
+    assert_eq!(asking(read, &first.reveal()), 401);
+    assert_eq!(asking(read, &second.reveal()), 200);
+    revoke(&secured, "service/grafana");
+    assert_eq!(asking(read, &second.reveal()), 403);
 }
 
 #[test]
 fn strangers_and_plain_http_are_turned_away() {
-    let secured = secured(Config::default());
-    let other = tempfile::tempdir().unwrap();
-    let (foreign, ..) = authority(other.path());
-    let request = LeafRequest::new(Subject::new(Kind::User, "admin").unwrap());
-    let credentials = foreign.issue_with_new_key(&request, UnixTime::now()).unwrap();
+    let (secured, other) = (Secured::start(), Secured::start());
+    let credentials = other.issue("user/admin");
     assert!(is_refused(secured.connect(secured.client(&credentials))), "another authority");
 
     let mut plain = secured.server.connect();
-    plain.write_all(HEALTH).unwrap();
+    plain.write_all(HEALTH.as_bytes()).unwrap();
     let mut answer = Vec::new();
     // The alert may be followed by a reset.
     let _ = plain.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP"), "plain HTTP on the TLS port");
 
-    let admin = secured.issue(Kind::User, "admin");
-    assert_eq!(secured.send(&admin, HEALTH), 200, "the server goes on");
+    let admin = secured.issue("user/admin");
+    assert_eq!(secured.ask(&admin, HEALTH).status, 200, "the server goes on");
 }
 
 #[test]
 fn a_handshake_that_does_not_end_is_cut() {
     let mut config = Config::default();
     config.connections.handshake_timeout = Duration::from_millis(50);
-    let secured = secured(config);
+    let secured = Secured::with(config, Policy::default());
     let mut silent = secured.server.connect();
     let mut nothing = Vec::new();
     let _ = silent.read_to_end(&mut nothing);
     assert!(nothing.is_empty());
 }
 
-/// TLS 1.3 tells a client only after its own part of the handshake that it was refused.
-fn is_refused(mut stream: StreamOwned<ClientConnection, TcpStream>) -> bool {
-    stream.write_all(HEALTH).is_err() || stream.read_exact(&mut [0]).is_err()
+#[test]
+fn a_changed_policy_holds_for_the_next_request_of_a_living_connection() {
+    let secured = Secured::start();
+    let mut stream = secured.connect(secured.client(&secured.issue("agent/a")));
+    let push = Push::default().series(&[("__name__", "up")], &[(NOW, 1.0)]);
+    assert_eq!(exchange(&mut stream, write_with("", &push)).status, 204);
+    let read_only = policy(r#"[{"who": "agent/a", "may": ["read"]}]"#);
+    secured.server.pki.guard().replace_policy(read_only);
+    assert_eq!(exchange(&mut stream, write_with("", &push)).status, 403);
+    assert_eq!(exchange(&mut stream, READ).status, 200);
+    let _: Reply = exchange(&mut stream, HEALTH);
 }

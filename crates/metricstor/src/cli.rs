@@ -113,7 +113,7 @@ pub struct InspectArgs {
     pub series: bool,
 }
 
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ServeArgs {
     /// Read settings from this YAML file
     #[arg(long, value_name = "FILE")]

@@ -10,6 +10,7 @@ mod inspect;
 mod log;
 mod memory;
 mod pki;
+mod policy_watch;
 mod query;
 mod serve;
 mod supervisor;

@@ -1,14 +1,14 @@
-//! The authority in the data directory, and the TLS that is kept renewed from it.
+//! The authority in the data directory, as the settings want it, and its chores.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metricstor_http::Security;
-use metricstor_pki::{Authority, PkiError, Revocations, ServerTls, TlsSettings, UnixTime};
+use metricstor_pki::{ClientAuth, PkiError, Policy, Provisioner, ProvisionerSettings};
 use rustix::system::uname;
 use rustls::pki_types::ServerName;
 use rustls::time_provider::DefaultTimeProvider;
+use tokio::task::spawn_blocking;
 
 use crate::config::Settings;
 
@@ -17,52 +17,40 @@ const SERVER_NAME: &str = "server";
 /// How often certificates are looked at; the shortest lives for days.
 const RENEWAL_PERIOD: Duration = Duration::from_secs(3600);
 
-pub struct Pki {
-    authority: Authority,
-    tls: Arc<ServerTls>,
-    revocations: Arc<Revocations>,
-    host_names: Vec<String>,
+/// Opens `dir/pki`, making whatever is missing.
+pub fn open(dir: &Path, settings: &Settings, policy: Policy) -> Result<Arc<Provisioner>, PkiError> {
+    let client_auth =
+        if settings.require_certificate { ClientAuth::Required } else { ClientAuth::Optional };
+    let provisioner = ProvisionerSettings {
+        dir: dir.join("pki"),
+        trust_domain: settings.trust_domain.clone(),
+        name: SERVER_NAME.to_owned(),
+        host_names: host_names(settings),
+        allow_tls12: settings.allow_tls12,
+        client_auth,
+        time: Arc::new(DefaultTimeProvider),
+    };
+    Provisioner::open(provisioner, policy).map(Arc::new)
 }
 
-impl Pki {
-    /// Opens `dir/pki`, making whatever is missing.
-    pub fn open(dir: &Path, settings: &Settings) -> Result<Self, PkiError> {
-        let now = UnixTime::now();
-        let authority = Authority::open_or_create(&dir.join("pki"), &settings.trust_domain, now)?;
-        let host_names = host_names(settings);
-        let names: Vec<&str> = host_names.iter().map(String::as_str).collect();
-        let credentials = authority.server(SERVER_NAME, &names, now)?;
-        let revocations = Arc::new(Revocations::default());
-        let tls = TlsSettings {
-            trust_domain: settings.trust_domain.clone(),
-            allow_tls12: settings.allow_tls12,
-            revocations: Arc::clone(&revocations),
-            time: Arc::new(DefaultTimeProvider),
-        };
-        let tls = Arc::new(ServerTls::new(tls, &credentials, authority.trust_bundle())?);
-        Ok(Self { authority, tls, revocations, host_names })
-    }
-
-    pub fn security(&self) -> Security {
-        Security::Tls { tls: Arc::clone(&self.tls), revocations: Arc::clone(&self.revocations) }
-    }
-
-    /// Renews what is due, for ever; a failure keeps what serves now and is tried again.
-    pub async fn keep_renewed(mut self) {
-        loop {
-            tokio::time::sleep(RENEWAL_PERIOD).await;
-            if let Err(error) = self.renew(UnixTime::now()) {
+/// Renews what is due, for ever; a failure keeps what serves now and is tried again.
+pub async fn keep_renewed(pki: Arc<Provisioner>) {
+    loop {
+        tokio::time::sleep(RENEWAL_PERIOD).await;
+        let pki = Arc::clone(&pki);
+        match spawn_blocking(move || pki.renew()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
                 tracing::error!(%error, "cannot renew certificates; the old ones stay in use");
             }
+            Err(error) => tracing::error!(%error, "renewing certificates failed for a bug"),
         }
     }
+}
 
-    fn renew(&mut self, now: UnixTime) -> Result<(), PkiError> {
-        self.authority.renew(now)?;
-        let names: Vec<&str> = self.host_names.iter().map(String::as_str).collect();
-        let credentials = self.authority.server(SERVER_NAME, &names, now)?;
-        self.tls.reload(&credentials, self.authority.trust_bundle())
-    }
+/// The name that every certificate of this server has, whatever it is called by.
+pub fn common_name(trust_domain: &str) -> String {
+    format!("{SERVER_NAME}.{trust_domain}")
 }
 
 /// The configured names, and those that the machine has anyway: its own, and the address it listens
@@ -70,8 +58,10 @@ impl Pki {
 fn host_names(settings: &Settings) -> Vec<String> {
     let mut names = settings.host_names.clone();
     let machine = uname().nodename().to_string_lossy().into_owned();
-    if ServerName::try_from(machine.as_str()).is_ok() {
-        names.push(machine);
+    for name in [machine, common_name(settings.trust_domain.as_str())] {
+        if ServerName::try_from(name.as_str()).is_ok() {
+            names.push(name);
+        }
     }
     let address = settings.listen.ip();
     if !address.is_unspecified() && !address.is_loopback() {

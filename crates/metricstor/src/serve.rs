@@ -16,10 +16,10 @@ use rustix::system::uname;
 use systemd_journal_logger::connected_to_journal;
 
 use crate::cli::ServeArgs;
-use crate::config::{File, Settings, load};
-use crate::pki::Pki;
+use crate::config::{File, Settings, load, policy};
+use crate::policy_watch::PolicyWatch;
 use crate::welcome::Welcome;
-use crate::{log, supervisor};
+use crate::{log, pki, supervisor};
 
 /// Runs until SIGTERM or SIGINT.
 pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
@@ -31,20 +31,27 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
 
     let store = Arc::new(open_store(&settings)?);
     let dir = settings.store.dir.canonicalize().context("cannot find the data directory")?;
-    let pki = Pki::open(&dir, &settings)?;
+    let pki = pki::open(&dir, &settings, policy(&file)?)?;
     let registry = Arc::new(Registry::default());
     registry.collect(process_metrics);
     let app = App::new(Parts {
         store: Arc::clone(&store),
+        pki: Arc::clone(&pki),
         engine: Engine::new(settings.engine.clone()),
-        registry,
+        registry: Arc::clone(&registry),
         clock: clock(),
         about: about(&file, &dir),
         config: settings.http.clone(),
     });
 
     let runtime = runtime().context("cannot start the runtime")?;
-    let served = runtime.block_on(run(app, &settings, &dir, pki));
+    let served = runtime.block_on(async {
+        let watch = PolicyWatch::new(args, file, Arc::clone(&pki), &registry)?;
+        let chores = [tokio::spawn(watch.follow()), tokio::spawn(pki::keep_renewed(pki))];
+        let served = run(app, &settings, &dir).await;
+        chores.iter().for_each(tokio::task::JoinHandle::abort);
+        served
+    });
     // Queries whose time is not up may still run; what they read stays valid until they end.
     runtime.shutdown_timeout(settings.http.connections.shutdown_deadline);
     store.close();
@@ -53,9 +60,9 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
 }
 
 /// Listens, says so, and serves.
-async fn run(app: Arc<App>, settings: &Settings, dir: &Path, pki: Pki) -> anyhow::Result<()> {
+async fn run(app: Arc<App>, settings: &Settings, dir: &Path) -> anyhow::Result<()> {
     let stop = supervisor::stop_signal()?;
-    let mut listeners = vec![Listener::bind(settings.listen, pki.security()).await?];
+    let mut listeners = vec![Listener::bind(settings.listen, Security::Tls).await?];
     if let Some(address) = settings.loopback_http {
         listeners.push(Listener::bind(address, Security::Loopback).await?);
     }
@@ -64,6 +71,9 @@ async fn run(app: Arc<App>, settings: &Settings, dir: &Path, pki: Pki) -> anyhow
         plain: listeners.get(1).map(Listener::address).transpose()?,
         dir: dir.to_owned(),
     };
+    if let Some(path) = &settings.unix_socket {
+        listeners.push(Listener::bind_unix(path).await?);
+    }
     let plain = welcome.plain.map_or("off".to_owned(), |address| address.to_string());
     tracing::info!(listen = %welcome.tls, loopback_http = plain, data = %dir.display(), "ready");
     if !connected_to_journal() {
@@ -71,9 +81,7 @@ async fn run(app: Arc<App>, settings: &Settings, dir: &Path, pki: Pki) -> anyhow
     }
     supervisor::ready();
     let watchdog = tokio::spawn(supervisor::feed_watchdog());
-    let renewal = tokio::spawn(pki.keep_renewed());
     listen(app, listeners, stop).await;
-    renewal.abort();
     watchdog.abort();
     Ok(())
 }

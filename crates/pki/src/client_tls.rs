@@ -37,6 +37,31 @@ pub fn enrolment_client(
     Ok(config)
 }
 
+/// For a client that has no token: trusts the root it is shown, so a person has to compare what
+/// [`shown_root`] leads to with what the server says.
+pub fn unpinned_client(time: Arc<dyn TimeProvider>) -> Result<ClientConfig, PkiError> {
+    let mut config = builder(Trust::Shown, None, time)?.with_no_client_auth();
+    config.alpn_protocols = vec![ENROL_ALPN.to_vec()];
+    Ok(config)
+}
+
+/// For a client whose certificate has expired: trusts its bundle, asks for the enrolment door.
+pub fn expired_client(
+    bundle: &[CertificateDer<'static>],
+    trust_domain: &TrustDomain,
+    time: Arc<dyn TimeProvider>,
+) -> Result<ClientConfig, PkiError> {
+    let builder = builder(Trust::Bundle(store(bundle)?), Some(trust_domain.clone()), time)?;
+    let mut config = builder.with_no_client_auth();
+    config.alpn_protocols = vec![ENROL_ALPN.to_vec()];
+    Ok(config)
+}
+
+/// The public-key hash of the newest root that a server shows behind the enrolment door.
+pub fn shown_root(chain: &[CertificateDer<'_>]) -> Option<KeyHash> {
+    public_key_hash(chain.last()?).ok()
+}
+
 /// For a client with a certificate, to be made anew whenever certificate or bundle change.
 pub fn client(
     credentials: &Credentials,
@@ -93,6 +118,8 @@ fn store(bundle: &[CertificateDer<'static>]) -> Result<RootCertStore, Error> {
 enum Trust {
     Bundle(RootCertStore),
     Pinned(KeyHash),
+    /// The root that the server shows last.
+    Shown,
 }
 
 #[derive(Debug)]
@@ -110,15 +137,22 @@ impl NodeVerifier {
         others: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Error> {
-        let pinned;
-        let roots = match &self.trust {
-            Trust::Bundle(roots) => roots,
+        let only;
+        let shown = match &self.trust {
+            Trust::Bundle(_) => None,
             Trust::Pinned(pin) => {
                 let is_pinned =
                     |c: &&CertificateDer<'_>| public_key_hash(c).is_ok_and(|hash| hash == *pin);
-                let root = others.iter().find(is_pinned).ok_or(CertificateError::UnknownIssuer)?;
-                pinned = store(&[root.clone().into_owned()])?;
-                &pinned
+                others.iter().find(is_pinned)
+            }
+            Trust::Shown => others.last(),
+        };
+        let roots = match &self.trust {
+            Trust::Bundle(roots) => roots,
+            Trust::Pinned(_) | Trust::Shown => {
+                let root = shown.ok_or(CertificateError::UnknownIssuer)?;
+                only = store(&[root.clone().into_owned()])?;
+                &only
             }
         };
         let parsed = ParsedCertificate::try_from(leaf)?;

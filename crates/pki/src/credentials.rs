@@ -23,6 +23,15 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// Reads a certificate chain and its private key from PEM; the error says what is wrong.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, String> {
+        let (chain, key) = (certificates_from_pem(chain)?, key_from_pem(key)?);
+        match chain.first() {
+            Some(leaf) if has_public_key(leaf, &key) => Ok(Self { chain, key }),
+            _ => Err("the certificate is for another key".into()),
+        }
+    }
+
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.chain
     }

@@ -122,9 +122,9 @@ impl ApplicantKey {
         Ok(Self { key, csr, csr_der })
     }
 
-    /// For an administrator to compare.
-    pub fn fingerprint(&self) -> String {
-        fingerprint(&crate::hash::sha256(&self.key.subject_public_key_info()))
+    /// For an administrator to compare, given the root that the applicant was shown.
+    pub fn approval_code(&self, root: &KeyHash) -> String {
+        approval_code(&crate::hash::sha256(&self.key.subject_public_key_info()), root)
     }
 
     pub fn enrol(&self, token: &EnrolmentToken, name: &str) -> EnrolRequest {
@@ -213,6 +213,13 @@ pub fn fingerprint(key: &KeyHash) -> String {
     let text = key.to_string();
     let groups: Vec<&str> = (0..5).map(|i| &text[4 * i..4 * i + 4]).collect();
     groups.join("-")
+}
+
+/// The fingerprint of an applicant's key and of the root it was shown: when both sides show the same
+/// one, nobody stands between them.
+pub fn approval_code(key: &KeyHash, root: &KeyHash) -> String {
+    let both = [b"metricstor approval\0", &key.0[..], &root.0].concat();
+    fingerprint(&crate::hash::sha256(&both))
 }
 
 /// Did the holder of the leaf's key sign this renewal?

@@ -4,6 +4,7 @@
 //! secrets are random. The one crypto provider is ring.
 
 mod authority;
+mod bearer;
 mod certificate;
 mod client_files;
 mod client_tls;
@@ -17,6 +18,7 @@ mod identity;
 mod ledger;
 mod pattern;
 mod policy;
+mod provisioner;
 mod registrar;
 mod revocation;
 mod server_tls;
@@ -24,14 +26,15 @@ mod token;
 mod verifier;
 
 pub use authority::{Authority, RevokedCertificate};
+pub use bearer::{Bearer, BearerToken, Bearers};
 pub use certificate::{LeafRequest, random};
 pub use client_files::{ClientFiles, StoredCredentials};
-pub use client_tls::{client, enrolment_client};
+pub use client_tls::{client, enrolment_client, expired_client, shown_root, unpinned_client};
 pub use credentials::{Credentials, certificates_from_pem, certificates_to_pem};
 pub use csr::{Applicant, CsrError};
 pub use enrolment::{
     AnswerError, ApplicantKey, ApprovalAnswer, ApprovalRequest, EnrolAnswer, EnrolRequest,
-    Enrolled, ExpiredCredentials, RenewRequest, fingerprint,
+    Enrolled, ExpiredCredentials, RenewRequest, approval_code, fingerprint,
 };
 pub use error::PkiError;
 pub use hash::{Hex, KeyHash};
@@ -41,8 +44,11 @@ pub use ledger::{
     State, Token, Verdict,
 };
 pub use pattern::NamePattern;
-pub use policy::{Denial, Grant, Guard, Limits, NotAdmitted, Policy, PolicyError, Rule, Verb};
-pub use registrar::{EnrolError, RENEWAL_GRACE, Registrar, TokenSpec};
+pub use policy::{
+    Denial, Grant, Guard, Limits, NotAdmitted, Policy, PolicyError, Rule, Verb, is_tenant,
+};
+pub use provisioner::{Provisioner, ProvisionerSettings, RotateError};
+pub use registrar::{BearerSpec, EnrolError, RENEWAL_GRACE, Registrar, TokenSpec};
 pub use revocation::Revocations;
 pub use rustls::pki_types::UnixTime;
 pub use server_tls::{ClientAuth, ENROL_ALPN, ServerTls, TlsSettings};

@@ -56,6 +56,7 @@ pub struct ServerTls {
 
 #[derive(Debug)]
 struct Doors {
+    chain: Vec<CertificateDer<'static>>,
     required: Arc<ServerConfig>,
     optional: Arc<ServerConfig>,
 }
@@ -89,6 +90,11 @@ impl ServerTls {
         }
     }
 
+    /// What the server shows, leaf first.
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.current.load().chain.clone()
+    }
+
     /// Which door of a shared port the client asks for.
     pub fn door(hello: &ClientHello<'_>) -> ClientAuth {
         let enrols = hello.alpn().is_some_and(|mut names| names.any(|name| name == ENROL_ALPN));
@@ -105,7 +111,8 @@ impl Doors {
         let required = config(settings, credentials, bundle, ClientAuth::Required)?;
         let mut optional = config(settings, credentials, bundle, ClientAuth::Optional)?;
         optional.alpn_protocols.push(ENROL_ALPN.to_vec());
-        Ok(Self { required: required.into(), optional: optional.into() })
+        let chain = credentials.chain.clone();
+        Ok(Self { chain, required: required.into(), optional: optional.into() })
     }
 }
 

@@ -73,11 +73,11 @@ fn renewed_credentials_appear_under_the_same_paths() {
 fn the_key_that_waits_for_an_answer_survives_until_it_is_used() {
     let mut setup = Setup::new();
     let files = ClientFiles::open(setup.output.path()).unwrap();
-    let fingerprint = files.applicant_key().unwrap().fingerprint();
-    assert_eq!(files.applicant_key().unwrap().fingerprint(), fingerprint);
+    let key = files.applicant_key().unwrap().to_pem();
+    assert_eq!(files.applicant_key().unwrap().to_pem(), key);
     let enrolled = setup.enrol(&files);
     files.publish(&enrolled).unwrap();
-    assert_ne!(files.applicant_key().unwrap().fingerprint(), fingerprint);
+    assert_ne!(files.applicant_key().unwrap().to_pem(), key);
 }
 
 #[test]

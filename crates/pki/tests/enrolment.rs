@@ -11,7 +11,8 @@ use std::time::Duration;
 use metricstor_pki::{
     AnswerError, ApplicantKey, ApprovalAnswer, ClientAuth, Credentials, EnrolAnswer, EnrolError,
     EnrolRequest, Enrolled, EnrolmentToken, Hex, Identity, Kind, LeafRequest, Refusal, Registrar,
-    ServerTls, TlsSettings, TokenSpec, UnixTime, client, enrolment_client,
+    ServerTls, TlsSettings, TokenSpec, UnixTime, client, enrolment_client, shown_root,
+    unpinned_client,
 };
 use support::*;
 
@@ -256,15 +257,16 @@ fn answers_for_other_keys_roots_or_authorities_are_not_believed() {
 #[test]
 fn an_approval_shows_the_same_fingerprint_on_both_sides() {
     let mut office = Office::open();
+    let root = office.registrar.authority().root_pin().unwrap();
     let key = ApplicantKey::generate().unwrap();
     let facts = BTreeMap::from([("mac".to_owned(), "52:54:00:12:34:56".to_owned())]);
     let request = key.ask_approval(&subject("node/rack-7"), facts);
     let registrar = &mut office.registrar;
-    let pending = ApprovalAnswer::Pending { fingerprint: key.fingerprint() };
+    let pending = ApprovalAnswer::Pending { fingerprint: key.approval_code(&root) };
     assert_eq!(registrar.ask_approval(&request, day(0)).unwrap(), pending);
     assert_eq!(registrar.ask_approval(&request, day(0)).unwrap(), pending);
     assert_eq!(refusal(registrar.approve("0000-0000", "user/admin", day(0))), Refusal::NobodyWaits);
-    registrar.approve(&key.fingerprint(), "user/admin", day(0)).unwrap();
+    registrar.approve(&key.approval_code(&root), "user/admin", day(0)).unwrap();
     let ApprovalAnswer::Approved(answer) = registrar.ask_approval(&request, day(0)).unwrap() else {
         panic!("still pending");
     };
@@ -273,8 +275,23 @@ fn an_approval_shows_the_same_fingerprint_on_both_sides() {
     let denied = ApplicantKey::generate().unwrap();
     let request = denied.ask_approval(&subject("node/rack-8"), BTreeMap::new());
     office.registrar.ask_approval(&request, day(0)).unwrap();
-    office.registrar.deny(&denied.fingerprint(), "user/admin", day(0)).unwrap();
+    office.registrar.deny(&denied.approval_code(&root), "user/admin", day(0)).unwrap();
     assert_eq!(refusal(office.registrar.ask_approval(&request, day(0))), Refusal::Denied);
+}
+
+#[test]
+fn somebody_in_the_middle_changes_the_fingerprint_of_an_approval() {
+    let (office, impostor) = (Office::open(), Office::open());
+    let door = unpinned_client(office.clock.clone()).unwrap();
+    let shown = |office: &Office| {
+        let tls = office.tls.config(ClientAuth::Optional);
+        let connection = handshake(Arc::new(door.clone()), tls).unwrap();
+        shown_root(connection.client.peer_certificates().unwrap()).unwrap()
+    };
+    let key = ApplicantKey::generate().unwrap();
+    let root = office.registrar.authority().root_pin().unwrap();
+    assert_eq!(shown(&office), root);
+    assert_ne!(key.approval_code(&shown(&impostor)), key.approval_code(&root));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! What a writer is told. Prometheus drops what is answered 4xx and retries what is answered 5xx:
 //! 4xx only for what can never succeed.
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use metricstor_storage::{WriteError, WriteOutcome};
+use metricstor_storage::{RefusalReason, WriteError, WriteOutcome};
 use metricstor_wire::DecodeError;
 
 use crate::body::BodyError;
@@ -20,6 +20,8 @@ pub enum Refused {
     Body(#[from] BodyError),
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    #[error("this sender's limit of samples per second is used up; send again in {seconds} s")]
+    Rate { seconds: u64 },
     #[error("overloaded: too many requests are being written")]
     Overloaded,
     #[error(transparent)]
@@ -42,6 +44,7 @@ impl Refused {
             Self::Decode(DecodeError::Snappy(_) | DecodeError::Protobuf { .. }) => {
                 StatusCode::BAD_REQUEST
             }
+            Self::Rate { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded | Self::Store(WriteError::Overloaded { .. }) => overload,
             Self::Store(WriteError::DiskFull(_) | WriteError::Poisoned(_) | WriteError::Closed) => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -58,6 +61,7 @@ impl Refused {
             Self::Decode(DecodeError::TooLarge { .. }) => "too_large",
             Self::Body(BodyError::TooSlow | BodyError::Broken) => "body",
             Self::Decode(DecodeError::Snappy(_) | DecodeError::Protobuf { .. }) => "malformed",
+            Self::Rate { .. } => "rate",
             Self::Overloaded | Self::Store(WriteError::Overloaded { .. }) => "overloaded",
             Self::Store(WriteError::DiskFull(_)) => "disk_full",
             Self::Store(WriteError::Poisoned(_)) => "poisoned",
@@ -68,12 +72,18 @@ impl Refused {
     }
 }
 
-/// 204 if everything was stored; 400 with the first refusal and the count if not.
+/// 204 if everything was stored; 400 with the first refusal and the count if not, or 429 if all
+/// that was refused is beyond the sender's own limit of series.
 pub fn answer(outcome: &WriteOutcome) -> Response {
     let Some(first) = &outcome.first_refusal else {
         return StatusCode::NO_CONTENT.into_response();
     };
     let (refused, accepted) = (outcome.refused.total(), outcome.accepted.total());
     let text = format!("{refused} samples refused, {accepted} stored; first refusal: {first}\n");
+    let for_limit = outcome.refused_by_reason[RefusalReason::SenderSeriesLimit as usize];
+    if for_limit == refused {
+        let later = [(header::RETRY_AFTER, "60")];
+        return (StatusCode::TOO_MANY_REQUESTS, later, text).into_response();
+    }
     (StatusCode::BAD_REQUEST, text).into_response()
 }

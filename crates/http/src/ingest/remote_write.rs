@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -18,7 +19,9 @@ use tokio::task::spawn_blocking;
 use super::answer::{Refused, answer};
 use crate::app::App;
 use crate::body::read_body;
+use crate::caller::Caller;
 use crate::config::RequestLimits;
+use crate::sender::Sender;
 
 /// Buckets of one native histogram; Prometheus' own scrapes stay below 200.
 const HISTOGRAM_BUCKETS_MAX: usize = 10_000;
@@ -27,8 +30,13 @@ const HISTOGRAM_BUCKETS_MAX: usize = 10_000;
 /// millisecond that the runtime can spare, and less than waking another thread costs.
 const INLINE_BYTES_MAX: usize = 128 * 1024;
 
-pub async fn remote_write(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
-    match take(&app, &headers, body).await {
+pub async fn remote_write(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match take(&app, &caller, &headers, body).await {
         Ok(outcome) => answer(&outcome),
         Err(refused) => {
             app.instruments.refused_writes.with(&[refused.reason()]).inc();
@@ -37,8 +45,16 @@ pub async fn remote_write(State(app): State<Arc<App>>, headers: HeaderMap, body:
     }
 }
 
-async fn take(app: &Arc<App>, headers: &HeaderMap, body: Body) -> Result<WriteOutcome, Refused> {
+async fn take(
+    app: &Arc<App>,
+    caller: &Caller,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<WriteOutcome, Refused> {
     check_headers(headers)?;
+    let now = app.now();
+    let sender = app.senders.of(caller, now);
+    sender.check_rate(now).map_err(|seconds| Refused::Rate { seconds })?;
     let limits = &app.config.requests;
     let body = read_body(body, limits.compressed_bytes, limits.body_grace).await?;
     app.instruments.written_bytes.add(body.len() as u64);
@@ -49,7 +65,7 @@ async fn take(app: &Arc<App>, headers: &HeaderMap, body: Body) -> Result<WriteOu
     let (done, outcome) = oneshot::channel();
     let worker = Arc::clone(app);
     let work = move || {
-        let decoded = decode_and_write(&worker, &body, done);
+        let decoded = decode_and_write(&worker, &sender, &body, done);
         // From here on storage keeps account of what waits for the disk.
         drop(permit);
         decoded
@@ -64,6 +80,7 @@ async fn take(app: &Arc<App>, headers: &HeaderMap, body: Body) -> Result<WriteOu
 
 fn decode_and_write(
     app: &App,
+    sender: &Sender,
     body: &Bytes,
     done: oneshot::Sender<Result<WriteOutcome, WriteError>>,
 ) -> Result<(), Refused> {
@@ -77,7 +94,8 @@ fn decode_and_write(
         // A sender that is gone will send again; what it sent is stored all the same.
         let _ = done.send(result);
     });
-    app.store.write(&request, done);
+    sender.charge(request.timestamps.len() + request.histograms.len());
+    app.unscoped_store.write_as(&sender.writer, &request, done);
     Ok(())
 }
 
@@ -102,6 +120,9 @@ impl Refused {
     fn into_response(self, limits: &RequestLimits) -> Response {
         let status = self.status(limits);
         let text = format!("{self}\n");
+        if let Self::Rate { seconds } = self {
+            return (status, [(header::RETRY_AFTER, seconds.to_string())], text).into_response();
+        }
         let retry_later =
             matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
         if retry_later {

@@ -100,10 +100,10 @@ pub async fn metadata(
     count(&form, "limit_per_metric")?;
     run(&app, &caller, ask, move |app, _, sink| {
         let metric = Some(form.get("metric")).filter(|metric| !metric.is_empty());
+        let described = app.store.metadata(metric, limit)?;
         let out = sink.out();
         out.extend_from_slice(br#"{"status":"success","data":{"#);
-        for (i, (metric, description)) in app.store.metadata().get(metric, limit).iter().enumerate()
-        {
+        for (i, (metric, description)) in described.iter().enumerate() {
             out.extend_from_slice(if i == 0 { b"" } else { b"," });
             push_html_string(out, metric);
             out.extend_from_slice(br#":[{"type":"#);

@@ -8,7 +8,6 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use metricstor_model::{Matcher, SelectError, SeriesSet, TimeRange};
 use metricstor_promql::{Hints, QueryOptions, QueryTime, Source, Stopwatch};
-use metricstor_storage::Store;
 
 use super::explain::stopwatch;
 use super::result::{Statistics, write_answer};
@@ -18,6 +17,7 @@ use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::param::{Form, parse_duration_parameter, read_form};
 use crate::reply::success;
+use crate::view::View;
 
 /// Prometheus' bound, checked before the query is even parsed.
 const POINTS_MAX: i64 = 11_000;
@@ -99,13 +99,14 @@ async fn evaluate(
         per_step_stats: form.get("stats") == "all",
         explain: matches!(form.get("explain"), "1" | "true").then_some(stopwatch as Stopwatch),
     };
+    let own_memory = caller.grant().and_then(|grant| grant.limits().query_memory_bytes);
     let queued = Instant::now();
     run(app, caller, ask, move |app, interrupt, sink| {
         let queue_time = queued.elapsed();
         let began = Instant::now();
         let source = Stored(&app.store);
-        let answer =
-            app.engine.query_with(&source, form.get("query"), time, &options, interrupt)?;
+        let engine = app.engine_with(own_memory);
+        let answer = engine.query_with(&source, form.get("query"), time, &options, interrupt)?;
         let statistics = (!form.get("stats").is_empty()).then(|| Statistics {
             queue_time,
             evaluation_time: began.elapsed(),
@@ -127,7 +128,7 @@ fn lookback(form: &Form) -> Result<Option<i64>, ApiError> {
 }
 
 /// The store as the engine sees it.
-struct Stored<'a>(&'a Store);
+struct Stored<'a>(&'a View);
 
 impl Source for Stored<'_> {
     fn select(
@@ -136,6 +137,6 @@ impl Source for Stored<'_> {
         _range: TimeRange,
         _hints: &Hints,
     ) -> Result<Arc<dyn SeriesSet>, SelectError> {
-        Ok(self.0.select(matchers)?)
+        self.0.select(matchers)
     }
 }

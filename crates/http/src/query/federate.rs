@@ -7,7 +7,7 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use metricstor_model::{Labels, METRIC_NAME, Matcher, Samples, SeriesSet, TimeRange, is_stale};
+use metricstor_model::{Labels, METRIC_NAME, Matcher, Samples, TimeRange, is_stale};
 use metricstor_promql::Interrupt;
 
 use super::run::{Ask, run};
@@ -19,6 +19,7 @@ use crate::json::push_number;
 use crate::metrics::escape;
 use crate::param::Form;
 use crate::reply::Sink;
+use crate::view::Reader;
 
 const UNDERSCORES: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8; escaping=underscores");
@@ -52,7 +53,7 @@ type LastSamples = BTreeMap<(String, Labels), (i64, f64)>;
 /// Native histograms are left out,
 /// because this text format cannot carry them.
 fn last_samples(
-    app: &App,
+    app: &Reader,
     selectors: &[Vec<Matcher>],
     interrupt: &Interrupt,
 ) -> Result<LastSamples, ApiError> {

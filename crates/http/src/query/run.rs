@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorType};
 use crate::reply::{Encoding, Gone, JSON, Sink};
+use crate::view::Reader;
 
 /// How long after its time a query may take to notice.
 const NOTICE: Duration = Duration::from_secs(5);
@@ -45,20 +46,22 @@ pub async fn run(
     app: &Arc<App>,
     caller: &Caller,
     ask: Ask,
-    work: impl FnOnce(&App, &Interrupt, &mut Sink) -> Result<(), ApiError> + Send + 'static,
+    work: impl FnOnce(&Reader, &Interrupt, &mut Sink) -> Result<(), ApiError> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let _counted = app.instruments.queries.hold();
-    let (caller, interrupt) = (caller.to_string(), Interrupt::new());
-    let listed = app.running.list(&caller, &ask.text, &interrupt);
-    let permit = app.gate.enter(&caller).await?;
+    let (reader, interrupt) = (Reader::new(app, caller), Interrupt::new());
+    let name = caller.to_string();
+    let listed = app.running.list(&name, &ask.text, &interrupt);
+    let own_limit = caller.grant().and_then(|grant| grant.limits().concurrent_queries);
+    let permit = app.gate.enter(&name, own_limit).await?;
     // When the client goes away this future is dropped, and with it the guard.
     let _guard = CancelOnDrop(interrupt.clone());
     let stall = app.config.queries.stall_timeout;
     let (mut sink, mut response) = Sink::new(ask.content_type, ask.encoding, stall, permit);
-    let (worker, stop) = (Arc::clone(app), interrupt.clone());
+    let stop = interrupt.clone();
     spawn_blocking(move || {
         let done = stop.check().map_err(ApiError::from);
-        let done = done.and_then(|()| work(&worker, &stop, &mut sink));
+        let done = done.and_then(|()| work(&reader, &stop, &mut sink));
         drop(listed);
         match done {
             // A client that is gone needs no answer.

@@ -1,19 +1,23 @@
-//! One connection: handshake, identity, then HTTP/1.1 or HTTP/2 until it ends.
+//! One connection: handshake, peer, then HTTP/1.1 or HTTP/2 until it ends.
+//!
+//! Invariant: no connection outlives its certificate, its identity's revocation by more than a
+//! moment, or the longest life a connection may have.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::Watcher;
-use metricstor_pki::{Identity, ServerTls};
+use metricstor_pki::{Identity, Provisioner};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::server::Acceptor;
 use tokio_rustls::server::TlsStream;
@@ -22,9 +26,14 @@ use tower::ServiceExt;
 use super::Security;
 use super::idle::Idle;
 use crate::app::App;
-use crate::caller::Caller;
+use crate::caller::Peer;
 use crate::instruments::Instruments;
 use crate::route::router;
+
+/// How often an open connection is checked for its identity's revocation.
+const REVOCATION_PERIOD: Duration = Duration::from_secs(2);
+/// How long somebody without a certificate may be silent.
+const ANONYMOUS_IDLE: Duration = Duration::from_secs(15);
 
 /// What all connections of a listener share.
 pub struct Connections {
@@ -75,64 +84,103 @@ impl Connections {
         &self.app.instruments
     }
 
-    pub async fn run(&self, stream: TcpStream, peer: SocketAddr, watcher: Watcher) {
+    pub async fn run(&self, stream: TcpStream, address: SocketAddr, stop: watch::Receiver<bool>) {
         let _open = self.instruments().connections.hold();
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
+            tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
         }
-        match &self.security {
-            Security::Loopback => self.speak(stream, peer, Caller::Local, watcher).await,
-            Security::Tls { tls, .. } => {
+        match self.security {
+            Security::Loopback => self.speak(stream, Peer::Local, stop).await,
+            Security::Tls => {
                 let limit = self.app.config.connections.handshake_timeout;
-                let shaken = timeout(limit, handshake(stream, tls)).await;
+                let shaken = timeout(limit, handshake(stream, address, &self.app.pki)).await;
                 match shaken.unwrap_or(Err(HandshakeError::Timeout)) {
-                    Ok((stream, caller)) => self.speak(stream, peer, caller, watcher).await,
+                    Ok((stream, peer)) => self.speak(stream, peer, stop).await,
                     Err(error) => {
                         self.instruments().refused.with(&[error.reason()]).inc();
-                        tracing::info!(%peer, %error, "refused a connection");
+                        tracing::info!(%address, %error, "refused a connection");
                     }
                 }
             }
         }
     }
 
-    async fn speak<S>(&self, stream: S, peer: SocketAddr, caller: Caller, watcher: Watcher)
+    /// Who may open the socket's file is somebody on this machine whom its owner trusts.
+    pub async fn run_unix(&self, stream: UnixStream, stop: watch::Receiver<bool>) {
+        let _open = self.instruments().connections.hold();
+        self.speak(stream, Peer::Local, stop).await;
+    }
+
+    async fn speak<S>(&self, stream: S, peer: Peer, mut stop: watch::Receiver<bool>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let revocations = match &self.security {
-            Security::Tls { revocations, .. } => Some(Arc::clone(revocations)),
-            Security::Loopback => None,
+        let limits = &self.app.config.connections;
+        let idle = match &peer {
+            Peer::Anonymous(_) => limits.idle_timeout.min(ANONYMOUS_IDLE),
+            _ => limits.idle_timeout,
         };
-        let router = self.router.clone();
+        let (router, identity) = (self.router.clone(), peer.identity().cloned());
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            let void = match (&caller, &revocations) {
-                (Caller::Certified(identity), Some(all)) => all.is_revoked(identity),
-                _ => false,
-            };
-            let caller = if void { Caller::Anonymous } else { caller.clone() };
-            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(peer.clone());
             router.clone().oneshot(request)
         });
-        let stream = Idle::new(stream, self.app.config.connections.idle_timeout);
-        let connection = self.http.serve_connection(TokioIo::new(stream), service).into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%peer, error, "a connection ended early");
+        let stream = TokioIo::new(Idle::new(stream, idle));
+        let connection = self.http.serve_connection(stream, service).into_owned();
+        tokio::pin!(connection);
+        let end = Instant::now() + self.longest_life(identity.as_deref());
+        let mut due = interval(REVOCATION_PERIOD);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ending = false;
+        loop {
+            tokio::select! {
+                done = connection.as_mut() => {
+                    if let Err(error) = done {
+                        tracing::debug!(error, "a connection ended early");
+                    }
+                    return;
+                }
+                _ = stop.wait_for(|stopping| *stopping), if !ending => {
+                    connection.as_mut().graceful_shutdown();
+                    ending = true;
+                }
+                () = sleep_until(end), if !ending => {
+                    connection.as_mut().graceful_shutdown();
+                    ending = true;
+                }
+                _ = due.tick(), if identity.is_some() => {
+                    if identity.as_deref().is_some_and(|i| self.app.pki.guard().is_revoked(i)) {
+                        tracing::info!(target: "audit", caller = ?identity.map(|i| i.subject.to_string()),
+                            "closed the connection of a revoked identity");
+                        return;
+                    }
+                }
+            }
         }
+    }
+
+    /// Until its certificate ends, and no longer than connections may live.
+    fn longest_life(&self, identity: Option<&Identity>) -> Duration {
+        let limit = self.app.config.connections.max_age;
+        identity.map_or(limit, |identity| {
+            let now = self.app.pki.now().as_secs();
+            limit.min(Duration::from_secs(identity.not_after.as_secs().saturating_sub(now)))
+        })
     }
 }
 
 /// The configuration is chosen now, so a renewed certificate serves from the next connection on.
 async fn handshake(
     stream: TcpStream,
-    tls: &ServerTls,
-) -> Result<(TlsStream<TcpStream>, Caller), HandshakeError> {
+    address: SocketAddr,
+    pki: &Provisioner,
+) -> Result<(TlsStream<TcpStream>, Peer), HandshakeError> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-    let config = tls.config(ServerTls::door(&start.client_hello()));
+    let config = pki.tls().config(pki.door(&start.client_hello()));
     let stream = start.into_stream(config).await?;
-    let caller = match stream.get_ref().1.peer_certificates().and_then(<[_]>::first) {
-        Some(leaf) => Caller::Certified(Arc::new(Identity::from_certificate(leaf)?)),
-        None => Caller::Anonymous,
+    let peer = match stream.get_ref().1.peer_certificates().and_then(<[_]>::first) {
+        Some(leaf) => Peer::Certified(Arc::new(Identity::from_certificate(leaf)?)),
+        None => Peer::Anonymous(address.ip()),
     };
-    Ok((stream, caller))
+    Ok((stream, peer))
 }

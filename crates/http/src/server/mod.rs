@@ -6,17 +6,18 @@ mod connection;
 mod doorkeeper;
 mod idle;
 
+use std::fs::Permissions;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulShutdown;
-use metricstor_pki::{Revocations, ServerTls};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -25,18 +26,23 @@ use self::doorkeeper::Doorkeeper;
 use crate::app::App;
 
 /// How a listener knows its callers.
-#[derive(Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {
-    /// Mutual TLS: the caller is who the certificate says.
-    Tls { tls: Arc<ServerTls>, revocations: Arc<Revocations> },
+    /// TLS: the caller is who the certificate says.
+    Tls,
     /// Plain HTTP; every caller is the local administrator.
     Loopback,
 }
 
 /// A bound socket.
 pub struct Listener {
-    socket: TcpListener,
+    socket: Socket,
     security: Security,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
 /// Why an address cannot be listened on, and what to do.
@@ -48,23 +54,70 @@ pub enum ListenError {
     InUse(SocketAddr),
     #[error("cannot listen on {address}: {source}")]
     Other { address: SocketAddr, source: io::Error },
+    #[error("{} is in use by another process: stop it or choose another path", .0.display())]
+    PathInUse(PathBuf),
+    #[error("cannot listen on {}: {source}", .path.display())]
+    Path { path: PathBuf, source: io::Error },
 }
 
 impl Listener {
     pub async fn bind(address: SocketAddr, security: Security) -> Result<Self, ListenError> {
-        if matches!(security, Security::Loopback) && !address.ip().is_loopback() {
+        if security == Security::Loopback && !address.ip().is_loopback() {
             return Err(ListenError::NotLoopback(address));
         }
         match TcpListener::bind(address).await {
-            Ok(socket) => Ok(Self { socket, security }),
+            Ok(socket) => Ok(Self { socket: Socket::Tcp(socket), security }),
             Err(e) if e.kind() == io::ErrorKind::AddrInUse => Err(ListenError::InUse(address)),
             Err(source) => Err(ListenError::Other { address, source }),
         }
     }
 
-    /// The address in use, with the port the kernel chose when 0 was asked for.
+    /// Listens on a file that only its owner may open. One that a process left behind is replaced.
+    pub async fn bind_unix(path: &Path) -> Result<Self, ListenError> {
+        let failed = |source| ListenError::Path { path: path.to_owned(), source };
+        match UnixStream::connect(path).await {
+            Ok(_) => return Err(ListenError::PathInUse(path.to_owned())),
+            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path).map_err(failed)?;
+            }
+            // Nothing there, or nothing that binding would replace.
+            Err(_) => {}
+        }
+        let socket = UnixListener::bind(path).map_err(failed)?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
+        Ok(Self { socket: Socket::Unix(socket), security: Security::Loopback })
+    }
+
+    /// The address in use, with the port the kernel chose when 0 was asked for; none for a path.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        match &self.socket {
+            Socket::Tcp(socket) => socket.local_addr(),
+            Socket::Unix(_) => Err(io::ErrorKind::AddrNotAvailable.into()),
+        }
+    }
+}
+
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(socket) => socket.accept().await.map(|(s, a)| Accepted::Tcp(s, a)),
+            Self::Unix(socket) => socket.accept().await.map(|(s, _)| Accepted::Unix(s)),
+        }
+    }
+}
+
+impl Accepted {
+    /// Whom the connection counts for; all of a Unix socket's together.
+    fn address(&self) -> IpAddr {
+        match self {
+            Self::Tcp(_, address) => address.ip(),
+            Self::Unix(_) => Ipv4Addr::UNSPECIFIED.into(),
+        }
     }
 }
 
@@ -105,13 +158,14 @@ pub async fn serve(app: Arc<App>, listeners: Vec<Listener>, stop: impl Future<Ou
 
 /// Accepts until told to stop, then waits for this listener's connections.
 async fn accept(
-    socket: TcpListener,
+    socket: Socket,
     connections: Connections,
     doorkeeper: Arc<Doorkeeper>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let connections = Arc::new(connections);
-    let graceful = GracefulShutdown::new();
+    // Closed when the last connection has dropped its end.
+    let (open, mut closed) = mpsc::channel::<()>(1);
     loop {
         // Waiting for a place first leaves what is too much in the kernel's queue.
         let next = async {
@@ -123,16 +177,21 @@ async fn accept(
             _ = stopped.changed() => break,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let Some(guest) = doorkeeper.admit(place, peer.ip()) else {
+            Ok(accepted) => {
+                let Some(guest) = doorkeeper.admit(place, accepted.address()) else {
                     connections.instruments().refused.with(&["address_limit"]).inc();
                     continue;
                 };
-                let connections = Arc::clone(&connections);
-                let watcher = graceful.watcher();
+                let (connections, stopped) = (Arc::clone(&connections), stopped.clone());
+                let open = open.clone();
                 tokio::spawn(async move {
-                    connections.run(stream, peer, watcher).await;
-                    drop(guest);
+                    match accepted {
+                        Accepted::Tcp(stream, address) => {
+                            connections.run(stream, address, stopped).await;
+                        }
+                        Accepted::Unix(stream) => connections.run_unix(stream, stopped).await,
+                    }
+                    drop((guest, open));
                 });
             }
             Err(error) => {
@@ -142,6 +201,6 @@ async fn accept(
             }
         }
     }
-    drop(socket);
-    graceful.shutdown().await;
+    drop((socket, open));
+    let _none_left = closed.recv().await;
 }

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // each test file uses its part; a panic is the report
 
+pub mod secured;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -10,9 +12,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use metricstor_http::{About, App, Config, Listener, Parts, Registry, Security, runtime, serve};
+use metricstor_pki::{ClientAuth, Policy, Provisioner, ProvisionerSettings};
 use metricstor_promql::Engine;
 use metricstor_storage::files::Disk;
 use metricstor_storage::{Store, StoreConfig};
+use rustls::time_provider::DefaultTimeProvider;
 use tokio::sync::oneshot;
 
 /// The server's clock stands still: 2025-01-01T01:00:00Z.
@@ -20,6 +24,7 @@ pub const NOW: i64 = 1_735_693_200_000;
 
 pub struct Server {
     pub address: SocketAddr,
+    pub pki: Arc<Provisioner>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     _dir: tempfile::TempDir,
@@ -32,13 +37,26 @@ impl Server {
 
     /// With a plain loopback listener.
     pub fn with(config: Config) -> Self {
-        Self::secured(config, |_| Security::Loopback)
+        Self::secured(config, Security::Loopback, ClientAuth::Optional, Policy::default())
     }
 
-    /// `security` may keep files in the folder it is given.
-    pub fn secured(config: Config, security: impl FnOnce(&std::path::Path) -> Security) -> Self {
+    pub fn secured(
+        config: Config,
+        security: Security,
+        client_auth: ClientAuth,
+        policy: Policy,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let security = security(dir.path());
+        let settings = ProvisionerSettings {
+            dir: dir.path().join("pki"),
+            trust_domain: "test".parse().unwrap(),
+            name: "server".to_owned(),
+            host_names: Vec::new(),
+            allow_tls12: false,
+            client_auth,
+            time: Arc::new(DefaultTimeProvider),
+        };
+        let pki = Arc::new(Provisioner::open(settings, policy).unwrap());
         let clock: metricstor_storage::Clock = Arc::new(|| NOW);
         let store = StoreConfig::new(dir.path().join("data"));
         let (store, _) = Store::open(store, Arc::new(Disk), Arc::clone(&clock)).unwrap();
@@ -46,6 +64,7 @@ impl Server {
         let about = About { version: "1.2.3", ..About::default() };
         let app = App::new(Parts {
             store: Arc::clone(&store),
+            pki: Arc::clone(&pki),
             engine: Engine::default(),
             registry: Arc::new(Registry::default()),
             clock,
@@ -61,7 +80,7 @@ impl Server {
             runtime.block_on(serve(app, vec![listener], async { stopped.await.unwrap_or(()) }));
             store.close();
         });
-        Self { address, stop: Some(stop), thread: Some(thread), _dir: dir }
+        Self { address, pki, stop: Some(stop), thread: Some(thread), _dir: dir }
     }
 
     pub fn get(&self, path: &str) -> Reply {

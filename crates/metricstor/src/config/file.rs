@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use metricstor_http as http;
+use metricstor_pki::Rule;
 use metricstor_promql::EngineOptions;
 use metricstor_storage::StoreConfig;
 use serde::{Deserialize, Serialize};
@@ -20,12 +21,18 @@ pub struct File {
     pub listen: String,
     /// A second address without TLS; must be loopback.
     pub loopback_http: Option<String>,
+    /// A socket file without TLS, which only the server's own user may open.
+    pub unix_socket: Option<PathBuf>,
     pub log_level: String,
     pub tls: Tls,
     pub storage: Storage,
     pub write: Write,
     pub query: Query,
     pub connections: Connections,
+    pub enrolment: Enrolment,
+    /// Who may do what; taken over while the server runs. Absent: people everything, programs read
+    /// and write, machines write.
+    pub policy: Option<Vec<Rule>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +44,9 @@ pub struct Tls {
     pub trust_domain: String,
     /// Also speak TLS 1.2, for clients that cannot do better.
     pub allow_tls12: bool,
+    /// Refuse a connection without a client certificate in its handshake, health checks and bearer
+    /// tokens included; otherwise all but those is refused by HTTP.
+    pub require_certificate: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,8 +119,19 @@ pub struct Connections {
     pub max_per_address: usize,
     pub handshake_timeout: Span,
     pub idle_timeout: Span,
+    /// The longest life of a connection; it ends with its certificate in any case.
+    pub max_age: Span,
     /// How long a stop waits for requests in work.
     pub shutdown_deadline: Span,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Enrolment {
+    /// Requests for certificates a minute, from one address or identity.
+    pub requests_per_minute: u32,
+    /// Refused ones a minute after which all are refused.
+    pub refusals_per_minute: u32,
 }
 
 impl File {
@@ -131,19 +152,27 @@ impl Default for File {
             data_dir: "metricstor-data".into(),
             listen: "127.0.0.1:9101".to_owned(),
             loopback_http: None,
+            unix_socket: None,
             log_level: "info".to_owned(),
             tls: Tls::default(),
             storage: Storage::default(),
             write: Write::default(),
             query: Query::default(),
             connections: Connections::default(),
+            enrolment: Enrolment::default(),
+            policy: None,
         }
     }
 }
 
 impl Default for Tls {
     fn default() -> Self {
-        Self { host_names: Vec::new(), trust_domain: "metricstor".to_owned(), allow_tls12: false }
+        Self {
+            host_names: Vec::new(),
+            trust_domain: "metricstor".to_owned(),
+            allow_tls12: false,
+            require_certificate: false,
+        }
     }
 }
 
@@ -205,7 +234,18 @@ impl Default for Connections {
             max_per_address: limits.per_address,
             handshake_timeout: Span::of(limits.handshake_timeout),
             idle_timeout: Span::of(limits.idle_timeout),
+            max_age: Span::of(limits.max_age),
             shutdown_deadline: Span::of(limits.shutdown_deadline),
+        }
+    }
+}
+
+impl Default for Enrolment {
+    fn default() -> Self {
+        let limits = http::EnrolmentLimits::default();
+        Self {
+            requests_per_minute: limits.requests_per_minute,
+            refusals_per_minute: limits.refusals_per_minute,
         }
     }
 }

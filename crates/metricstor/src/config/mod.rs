@@ -12,7 +12,7 @@ mod unknown;
 use std::path::{Path, PathBuf};
 
 pub use file::File;
-pub use settings::Settings;
+pub use settings::{Settings, policy};
 
 use crate::cli::ServeArgs;
 
@@ -27,6 +27,8 @@ pub enum ConfigError {
     Environment { name: String, text: String },
     #[error("setting {name}: {text}")]
     Setting { name: &'static str, text: String },
+    #[error(transparent)]
+    Policy(#[from] metricstor_pki::PolicyError),
 }
 
 /// What `serve` was told, from all sources.

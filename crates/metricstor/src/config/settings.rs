@@ -1,10 +1,11 @@
 //! The settings as the program uses them: checked, in the types of the crates that need them.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 
 use metricstor_http as http;
-use metricstor_pki::TrustDomain;
+use metricstor_pki::{Policy, TrustDomain};
 use metricstor_promql::EngineOptions;
 use metricstor_storage::{LabelLimits, StoreConfig};
 use tracing::level_filters::LevelFilter;
@@ -17,10 +18,12 @@ use crate::memory;
 pub struct Settings {
     pub listen: SocketAddr,
     pub loopback_http: Option<SocketAddr>,
+    pub unix_socket: Option<PathBuf>,
     pub log_level: LevelFilter,
     pub trust_domain: TrustDomain,
     pub host_names: Vec<String>,
     pub allow_tls12: bool,
+    pub require_certificate: bool,
     pub store: StoreConfig,
     pub engine: EngineOptions,
     pub http: http::Config,
@@ -34,9 +37,11 @@ impl TryFrom<&File> for Settings {
             None => None,
             Some(text) => Some(loopback(text)?),
         };
+        policy(file)?;
         Ok(Self {
             listen: address("listen", &file.listen)?,
             loopback_http,
+            unix_socket: file.unix_socket.clone(),
             log_level: parse("log_level", &file.log_level, "error, warn, info, debug or trace")?,
             trust_domain: file
                 .tls
@@ -45,10 +50,19 @@ impl TryFrom<&File> for Settings {
                 .map_err(|e| invalid("tls.trust_domain", format!("{e}")))?,
             host_names: file.tls.host_names.clone(),
             allow_tls12: file.tls.allow_tls12,
+            require_certificate: file.tls.require_certificate,
             store: store(file)?,
             engine: engine(file)?,
             http: http_config(file)?,
         })
+    }
+}
+
+/// The policy that the file describes.
+pub fn policy(file: &File) -> Result<Policy, ConfigError> {
+    match &file.policy {
+        None => Ok(Policy::default()),
+        Some(rules) => Ok(Policy::new(rules)?),
     }
 }
 
@@ -100,6 +114,7 @@ fn http_config(file: &File) -> Result<http::Config, ConfigError> {
             .duration(),
             idle_timeout: positive("connections.idle_timeout", connections.idle_timeout)?
                 .duration(),
+            max_age: positive("connections.max_age", connections.max_age)?.duration(),
             shutdown_deadline: connections.shutdown_deadline.duration(),
             ..http::ConnectionLimits::default()
         },
@@ -122,6 +137,11 @@ fn http_config(file: &File) -> Result<http::Config, ConfigError> {
             timeout: positive("query.timeout", query.timeout)?.duration(),
             rows: at_least_one("query.max_rows", query.max_rows)?,
             ..http::QueryLimits::default()
+        },
+        enrolment: http::EnrolmentLimits {
+            requests_per_minute: file.enrolment.requests_per_minute,
+            refusals_per_minute: file.enrolment.refusals_per_minute,
+            ..http::EnrolmentLimits::default()
         },
     })
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::state::{State, Token};
+use crate::bearer::Bearer;
 use crate::hash::KeyHash;
 use crate::identity::Subject;
 use crate::token::TokenId;
@@ -25,6 +26,15 @@ pub enum Command {
         at: Seconds,
     },
     WithdrawToken {
+        id: TokenId,
+        at: Seconds,
+    },
+    CreateBearer {
+        id: TokenId,
+        bearer: Bearer,
+        at: Seconds,
+    },
+    WithdrawBearer {
         id: TokenId,
         at: Seconds,
     },
@@ -87,6 +97,8 @@ impl Command {
         match self {
             Self::CreateToken { at, .. }
             | Self::WithdrawToken { at, .. }
+            | Self::CreateBearer { at, .. }
+            | Self::WithdrawBearer { at, .. }
             | Self::Redeem { at, .. }
             | Self::AskApproval { at, .. }
             | Self::Approve { at, .. }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::command::{Command, Granted, Outcome, Refusal, Seconds};
+use crate::bearer::Bearer;
 use crate::hash::KeyHash;
 use crate::identity::{Kind, Subject};
 use crate::pattern::NamePattern;
@@ -32,6 +33,8 @@ pub struct State {
     pub enrolled: BTreeMap<Subject, Enrolment>,
     pub pending: BTreeMap<KeyHash, Pending>,
     pub revoked: BTreeMap<Subject, Revocation>,
+    #[serde(default)]
+    pub bearers: BTreeMap<TokenId, Bearer>,
     /// Certificates that have not expired, by serial number in hexadecimal.
     pub issued: BTreeMap<String, Issued>,
 }
@@ -129,6 +132,11 @@ impl State {
                 Some(_) => Ok(Outcome::Done),
                 None => Err(Refusal::UnknownToken.into()),
             },
+            Command::CreateBearer { id, bearer, .. } => self.create_bearer(id, bearer),
+            Command::WithdrawBearer { id, .. } => match self.bearers.remove(&id) {
+                Some(_) => Ok(Outcome::Done),
+                None => Err(Refusal::UnknownToken.into()),
+            },
             Command::Redeem { token, name, key, at } => self.redeem(token, &name, key, at),
             Command::AskApproval { subject, key, facts, at } => {
                 self.ask_approval(subject, key, facts, at)
@@ -166,6 +174,17 @@ impl State {
             return Err(Refusal::TokenExists.into());
         }
         self.tokens.insert(id, token);
+        Ok(Outcome::Done)
+    }
+
+    fn create_bearer(&mut self, id: TokenId, bearer: Bearer) -> Result<Outcome, Unchanged> {
+        if self.bearers.len() >= TOKENS_MAX {
+            return Err(Refusal::Full.into());
+        }
+        if self.bearers.contains_key(&id) || self.tokens.contains_key(&id) {
+            return Err(Refusal::TokenExists.into());
+        }
+        self.bearers.insert(id, bearer);
         Ok(Outcome::Done)
     }
 
@@ -325,10 +344,12 @@ impl State {
         self.issued.extend(live.issued);
         // A token that was used up since must not be usable again.
         self.tokens.retain(|id, token| live.tokens.get(id) == Some(token));
+        self.bearers.retain(|id, bearer| live.bearers.get(id) == Some(bearer));
     }
 
     fn forget_expired(&mut self, at: Seconds) {
         self.tokens.retain(|_, token| at < token.expires_at.saturating_add(TOKEN_AFTERLIFE));
+        self.bearers.retain(|_, bearer| at < bearer.expires_at);
         self.pending.retain(|_, pending| pending.is_alive(at));
         self.issued.retain(|_, issued| at < issued.until);
     }

@@ -80,6 +80,11 @@ impl Grant {
         tenant == self.tenant || self.read_tenants.iter().any(|other| other == tenant)
     }
 
+    /// Does it put labels on samples?
+    pub fn has_stamps(&self) -> bool {
+        !self.stamps.is_empty()
+    }
+
     /// Labels to put on every sample of this sender, replacing what it says.
     pub fn stamps(&self, sender: &Identity) -> Vec<(&str, String)> {
         let value = |parts: &[Part]| parts.iter().map(|part| part.of(sender)).collect();
@@ -140,12 +145,16 @@ impl fmt::Display for Part {
     }
 }
 
-fn check_tenant(field: &'static str, tenant: &str) -> Result<(), Fault> {
+/// Is this the name of a tenant, other than the common one?
+pub fn is_tenant(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    let valid = (1..=TENANT_LENGTH_MAX).contains(&tenant.len())
-        && tenant.bytes().all(plain)
-        && !matches!(tenant, "." | "..");
-    if valid {
+    (1..=TENANT_LENGTH_MAX).contains(&name.len())
+        && name.bytes().all(plain)
+        && !matches!(name, "." | "..")
+}
+
+fn check_tenant(field: &'static str, tenant: &str) -> Result<(), Fault> {
+    if is_tenant(tenant) {
         return Ok(());
     }
     let rule = "a tenant is 1 to 64 of A-Z a-z 0-9 . _ -";
@@ -158,6 +167,9 @@ fn check_label(name: &str) -> Result<(), Fault> {
     }
     if name == metricstor_model::METRIC_NAME {
         return Err(Fault::new("stamp", "the metric's name cannot be stamped"));
+    }
+    if name == metricstor_model::TENANT_LABEL {
+        return Err(Fault::new("stamp", "write `tenant: NAME` instead of stamping its label"));
     }
     Ok(())
 }

@@ -51,6 +51,11 @@ impl Guard {
         self.policy.load_full()
     }
 
+    /// Is the certificate or token that this identity was read from void?
+    pub fn is_revoked(&self, caller: &Identity) -> bool {
+        self.revocations.is_revoked(caller)
+    }
+
     /// May this caller do this now?
     pub fn admit(
         &self,

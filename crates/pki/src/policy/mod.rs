@@ -10,7 +10,7 @@ mod rule_index;
 
 use std::sync::Arc;
 
-pub use self::grant::Grant;
+pub use self::grant::{Grant, is_tenant};
 pub use self::guard::{Guard, NotAdmitted};
 pub use self::rule::{Limits, PolicyError, Rule, Verb};
 use self::rule_index::RuleIndex;
