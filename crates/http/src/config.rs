@@ -77,6 +77,8 @@ pub struct QueryLimits {
     pub timeout: Duration,
     /// Names, values or series in one answer of the label and series calls.
     pub rows: usize,
+    /// Samples in one remote read answer that is not streamed.
+    pub read_samples: usize,
     /// How long a client may leave an answer's next 64 KiB unread.
     pub stall_timeout: Duration,
 }
@@ -126,6 +128,7 @@ impl Default for QueryLimits {
             queue_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(120),
             rows: 1_000_000,
+            read_samples: 50_000_000,
             stall_timeout: Duration::from_secs(30),
         }
     }

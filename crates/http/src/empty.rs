@@ -1,17 +1,52 @@
-//! Rules, alerts and targets: this server has none, and says so in Prometheus' shapes.
+//! Rules, alerts and targets: this server has none, and says so in Prometheus' shapes, after the same
+//! checks of the parameters.
 
 use axum::extract::Request;
 use axum::response::Response;
+use metricstor_promql::parse_selector;
 
 use crate::error::ApiError;
-use crate::param::Form;
+use crate::param::{Form, parse_bool};
 use crate::reply::success;
 
 pub async fn rules(request: Request) -> Result<Response, ApiError> {
     let form = Form::of_query(request.uri().query().unwrap_or(""));
-    match form.get("type") {
-        "" | "alert" | "record" => Ok(constant(r#"{"groups":[]}"#)),
-        other => Err(ApiError::parameter("type", format!("not supported value {other:?}"))),
+    if !matches!(form.get("type"), "" | "alert" | "record") {
+        let reason = format!("not supported value {:?}", form.get("type"));
+        return Err(ApiError::parameter("type", reason));
+    }
+    let exclude = form.get("exclude_alerts");
+    if !exclude.is_empty() && parse_bool(exclude).is_none() {
+        let reason = format!("strconv.ParseBool: parsing {exclude:?}: invalid syntax");
+        let reason = format!("error converting exclude_alerts: {reason}");
+        return Err(ApiError::parameter("exclude_alerts", reason));
+    }
+    for selector in form.all("match[]") {
+        parse_selector(selector).map_err(|error| ApiError::bad_data(error.to_string()))?;
+    }
+    pages(form.get("group_limit"), form.get("group_next_token"))?;
+    Ok(constant(r#"{"groups":[]}"#))
+}
+
+/// How many groups are wanted, and from where on: there is no place to go on from.
+fn pages(limit: &str, token: &str) -> Result<(), ApiError> {
+    match limit.parse::<i64>() {
+        Ok(1..) if token.is_empty() => Ok(()),
+        Ok(1..) => {
+            let reason = format!("invalid group_next_token '{token}'. were rule groups changed?");
+            Err(ApiError::parameter("group_next_token", reason))
+        }
+        Ok(_) => Err(ApiError::parameter("group_limit", "group_limit needs to be greater than 0")),
+        Err(_) if limit.is_empty() && token.is_empty() => Ok(()),
+        Err(_) if limit.is_empty() => {
+            let reason = "group_limit needs to be present in order to paginate over the groups";
+            Err(ApiError::parameter("group_next_token", reason))
+        }
+        Err(_) => {
+            let reason = format!("strconv.ParseInt: parsing {limit:?}: invalid syntax");
+            let reason = format!("group_limit needs to be a valid number: {reason}");
+            Err(ApiError::parameter("group_limit", reason))
+        }
     }
 }
 
@@ -23,8 +58,26 @@ pub async fn alertmanagers() -> Response {
     constant(r#"{"activeAlertmanagers":[],"droppedAlertmanagers":[]}"#)
 }
 
-pub async fn targets() -> Response {
-    constant(r#"{"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":{}}"#)
+pub async fn targets(request: Request) -> Response {
+    let form = Form::of_query(request.uri().query().unwrap_or(""));
+    let all = matches!(form.get("state").to_lowercase().as_str(), "" | "any" | "dropped");
+    let dropped = if all { "{}" } else { "null" };
+    constant(&format!(
+        r#"{{"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":{dropped}}}"#
+    ))
+}
+
+pub async fn targets_metadata(request: Request) -> Result<Response, ApiError> {
+    let form = Form::of_query(request.uri().query().unwrap_or(""));
+    let limit = form.get("limit");
+    if !limit.is_empty() && limit.parse::<i64>().is_err() {
+        return Err(ApiError::bad_data("limit must be a number"));
+    }
+    let target = form.get("match_target");
+    if !target.is_empty() {
+        parse_selector(target).map_err(|error| ApiError::parameter("match_target", error))?;
+    }
+    Ok(list().await)
 }
 
 pub async fn scrape_pools() -> Response {

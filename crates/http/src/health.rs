@@ -14,6 +14,14 @@ pub async fn healthy() -> Response {
     plain(StatusCode::OK, "metricstor is healthy.")
 }
 
+/// For people, and for clients that look whether anything is there at all.
+pub async fn welcome() -> Response {
+    plain(
+        StatusCode::OK,
+        "metricstor: Prometheus' HTTP API is at /api/v1, described in /api/v1/openapi.yaml",
+    )
+}
+
 /// 503 once the server is stopping, so that balancers look elsewhere.
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     if app.ready.load(Ordering::Relaxed) {

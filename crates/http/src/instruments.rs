@@ -16,6 +16,8 @@ pub struct Instruments {
     /// Connections by reason of refusal.
     pub refused: Labelled<Counter>,
     pub written_bytes: Counter,
+    /// Write requests by version of the protocol.
+    pub writes: Labelled<Counter>,
     /// Whole write requests by reason of refusal.
     pub refused_writes: Labelled<Counter>,
     pub queries: Gauge,
@@ -51,6 +53,11 @@ impl Instruments {
             ),
             written_bytes: registry
                 .counter("metricstor_http_written_bytes_total", "Bytes of write requests as sent."),
+            writes: registry.counters(
+                "metricstor_http_writes_total",
+                "Write requests by version of the protocol.",
+                &["protocol"],
+            ),
             refused_writes: registry.counters(
                 "metricstor_http_refused_writes_total",
                 "Write requests of which nothing was stored, by reason.",

@@ -22,6 +22,7 @@ mod query;
 mod reply;
 mod route;
 mod running;
+mod search;
 mod sender;
 mod server;
 mod status;

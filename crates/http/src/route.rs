@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::caller::{Caller, Peer, Refused};
 use crate::error::{ApiError, ErrorType};
 use crate::reply::plain;
-use crate::{admin, empty, health, ingest, provision, query, status};
+use crate::{admin, empty, health, ingest, provision, query, search, status};
 
 /// All paths.
 pub fn router(app: Arc<App>) -> Router {
@@ -54,6 +54,7 @@ fn open() -> Router<Arc<App>> {
         .route("/bundle", get(provision::bundle))
         .route("/crl", get(provision::crl));
     Router::new()
+        .route("/", get(health::welcome))
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
         .nest("/pki/v1", pki)
@@ -74,11 +75,15 @@ fn reading() -> Router<Arc<App>> {
         .route("/labels", get(query::label_names).post(query::label_names))
         .route("/label/{name}/values", get(query::label_values))
         .route("/metadata", get(query::metadata))
+        .route("/read", post(query::remote_read))
+        .route("/search/metric_names", get(search::metric_names).post(search::metric_names))
+        .route("/search/label_names", get(search::label_names).post(search::label_names))
+        .route("/search/label_values", get(search::label_values).post(search::label_values))
         .route("/rules", get(empty::rules))
         .route("/alerts", get(empty::alerts))
         .route("/alertmanagers", get(empty::alertmanagers))
         .route("/targets", get(empty::targets))
-        .route("/targets/metadata", get(empty::list))
+        .route("/targets/metadata", get(empty::targets_metadata))
         .route("/scrape_pools", get(empty::scrape_pools))
         .route("/notifications", get(empty::list))
         .route("/features", get(status::features))
@@ -224,14 +229,18 @@ async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     response
 }
 
-/// Pages of other sites may read answers, as from Prometheus; `OPTIONS` is answered everywhere.
+/// Pages of other sites may read answers, as from Prometheus; `OPTIONS` is answered wherever there is
+/// something, to whomever asks: a browser asks without credentials.
 async fn cross_origin(request: Request, next: Next) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = if request.method() == Method::OPTIONS {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        next.run(request).await
-    };
+    let is_question = request.method() == Method::OPTIONS;
+    let mut response = next.run(request).await;
+    match response.status() {
+        StatusCode::NOT_FOUND => return response,
+        _ if is_question => response = StatusCode::NO_CONTENT.into_response(),
+        StatusCode::METHOD_NOT_ALLOWED => return response,
+        _ => {}
+    }
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = origin {

@@ -4,12 +4,12 @@
 //! every selection carries the caller's own matchers.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Deref;
 use std::sync::Arc;
 
 use metricstor_model::{
     Labels, METRIC_NAME, MatchOp, Matcher, Samples, SelectError, SeriesSet, TENANT_LABEL, TimeRange,
 };
+use metricstor_promql::{Hints, Source};
 use metricstor_storage::{Cardinality, Description, Statistics, Store};
 
 use crate::app::App;
@@ -24,28 +24,9 @@ pub struct View {
     hides_tenant: bool,
 }
 
-/// The server as a caller's query may use it: all of the application, but only a view of the store.
-pub struct Reader {
-    app: Arc<App>,
-    pub store: View,
-}
-
-impl Reader {
-    pub fn new(app: &Arc<App>, caller: &Caller) -> Self {
-        Self { store: View::new(Arc::clone(&app.unscoped_store), caller), app: Arc::clone(app) }
-    }
-}
-
-impl Deref for Reader {
-    type Target = App;
-
-    fn deref(&self) -> &App {
-        &self.app
-    }
-}
-
 impl View {
-    fn new(store: Arc<Store>, caller: &Caller) -> Self {
+    pub fn of(app: &App, caller: &Caller) -> Self {
+        let store = Arc::clone(&app.unscoped_store);
         let mut within = vec![of_tenants(caller.tenants())];
         within.extend(caller.grant().into_iter().flat_map(|grant| grant.only()).cloned());
         Self { store, within, hides_tenant: caller.tenants().len() == 1 }
@@ -86,6 +67,9 @@ impl View {
         sets: &[Vec<Matcher>],
         range: TimeRange,
     ) -> Result<Vec<String>, SelectError> {
+        if self.knows_nothing_of(range) {
+            return Ok(Vec::new());
+        }
         let mut names = self.store.label_names(&self.all_narrowed(sets), range)?;
         names.retain(|name| !self.hides_tenant || name != TENANT_LABEL);
         Ok(names)
@@ -98,7 +82,7 @@ impl View {
         sets: &[Vec<Matcher>],
         range: TimeRange,
     ) -> Result<Vec<String>, SelectError> {
-        if self.hides_tenant && name == TENANT_LABEL {
+        if self.knows_nothing_of(range) || self.hides_tenant && name == TENANT_LABEL {
             return Ok(Vec::new());
         }
         self.store.label_values(name, &self.all_narrowed(sets), range)
@@ -163,6 +147,13 @@ impl View {
             && !self.store.has_label(TENANT_LABEL)
     }
 
+    /// Is nothing stored of this time? Without selectors, names and values are not asked one by one
+    /// whether they have samples in it.
+    fn knows_nothing_of(&self, range: TimeRange) -> bool {
+        range != TimeRange::ALL
+            && !self.store.statistics().range.is_some_and(|stored| stored.overlaps(range))
+    }
+
     fn narrowed(&self, matchers: &[Matcher]) -> Vec<Matcher> {
         [&self.within, matchers].concat()
     }
@@ -172,6 +163,17 @@ impl View {
             return vec![self.within.clone()];
         }
         sets.iter().map(|matchers| self.narrowed(matchers)).collect()
+    }
+}
+
+impl Source for View {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        _range: TimeRange,
+        _hints: &Hints,
+    ) -> Result<Arc<dyn SeriesSet>, SelectError> {
+        View::select(self, matchers)
     }
 }
 

@@ -154,6 +154,19 @@ fn wrong_parameters_are_explained_as_prometheus_explains_them() {
             r#"invalid parameter "start": invalid time value for 'start': cannot parse "x" to a valid timestamp"#,
         ),
         ("metadata?limit=x", "limit must be a number"),
+        (
+            "rules?group_limit=0",
+            r#"invalid parameter "group_limit": group_limit needs to be greater than 0"#,
+        ),
+        (
+            "rules?group_limit=1&group_next_token=a",
+            r#"invalid parameter "group_next_token": invalid group_next_token 'a'. were rule groups changed?"#,
+        ),
+        ("targets/metadata?limit=x", "limit must be a number"),
+        (
+            "targets/metadata?match_target=%7D",
+            r#"invalid parameter "match_target": 1:1: parse error: unexpected character: '}'"#,
+        ),
         ("rules?type=x", r#"invalid parameter "type": not supported value "x""#),
         ("status/tsdb?limit=0", "limit must be a positive number"),
         (
@@ -222,11 +235,14 @@ fn names_values_and_series_are_sorted_and_selected() {
         ),
         ("series?match[]=up&start=1&end=2", "[]"),
         ("query_exemplars?query=up", "[]"),
+        ("labels?start=1&end=2", "[]"),
+        ("label/job/values?start=1&end=2", "[]"),
         ("format_query?query=up%2B1", r#""up + 1""#),
     ] {
         let reply = server.get(&format!("/api/v1/{path}"));
         assert_eq!((reply.status, reply.text()), (200, data(expected).as_str()), "{path}");
     }
+    assert_eq!(server.get("/api/v1/query_exemplars?query=1").status, 204, "nothing is selected");
     let posted = server.post("/api/v1/series", "match[]=up&limit=40000");
     assert_eq!(posted.body, server.get("/api/v1/series?match[]=up").body);
 }
@@ -417,4 +433,26 @@ fn hostile_queries_are_refused_or_answered_and_the_server_goes_on() {
         server.push(&Push::default().series(&[("__name__", "x")], &[(NOW, 1.0)]).body()).status,
         204
     );
+}
+
+#[test]
+fn cardinality_counts_each_value_once_however_many_shards_have_it() {
+    let server = Server::start();
+    let mut push = Push::default();
+    let names: Vec<String> = (0..40).map(|i| format!("m{i}")).collect();
+    for name in &names {
+        for le in ["1", "22"] {
+            push = push.series(&[("__name__", name), ("le", le)], &[(NOW, 1.0)]);
+        }
+    }
+    assert_eq!(server.push(&push.body()).status, 204);
+    let text = server.get("/api/v1/status/tsdb?limit=2").text().to_owned();
+    for part in [
+        r#""headStats":{"numSeries":80,"numLabelPairs":42,"#,
+        r#""labelValueCountByLabelName":[{"name":"__name__","value":40},{"name":"le","value":2}]"#,
+        r#""memoryInBytesByLabelName":[{"name":"__name__","value":110},{"name":"le","value":3}]"#,
+        r#""seriesCountByLabelValuePair":[{"name":"le=1","value":40},{"name":"le=22","value":40}]"#,
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }

@@ -32,7 +32,8 @@ fn health_is_answered_to_get_and_head_only() {
 #[test]
 fn unknown_paths_are_404_in_words_that_grafana_knows() {
     let server = Server::start();
-    for path in ["/", "/api/v1/nothing", "/ui/../../etc/passwd", "/%2e%2e%2fetc%2fpasswd", "/a%00"]
+    for path in
+        ["/ui", "/api/v1/nothing", "/ui/../../etc/passwd", "/%2e%2e%2fetc%2fpasswd", "/a%00"]
     {
         let reply = server.get(path);
         assert_eq!((reply.status, reply.text()), (404, "404 page not found\n"), "{path}");
@@ -81,18 +82,6 @@ fn status_pages_are_json_of_prometheus_shape() {
     assert_eq!(tsdb["headStats"]["numSeries"], 0);
     assert_eq!(tsdb["seriesCountByMetricName"], serde_json::json!([]));
     assert!(server.get("/api/v1/openapi.yaml").text().starts_with("openapi: 3."));
-}
-
-#[test]
-fn every_path_answers_options_and_pages_may_read() {
-    let server = Server::start();
-    for path in ["/api/v1/query", "/nowhere"] {
-        let request = format!("OPTIONS {path} HTTP/1.1\r\nHost: x\r\nOrigin: http://g\r\n\r\n");
-        let reply = server.send(&request, b"");
-        assert_eq!(reply.status, 204);
-        assert_eq!(reply.header("access-control-allow-origin"), Some("http://g"));
-        assert_eq!(reply.header("access-control-allow-methods"), Some("GET, POST, OPTIONS"));
-    }
 }
 
 #[test]
@@ -171,4 +160,33 @@ fn a_stop_lets_a_begun_request_end() {
     stream.write_all(&body).unwrap();
     assert_eq!(Reply::read(&mut stream).status, 204);
     server.wait();
+}
+
+#[test]
+fn a_url_may_hold_quotes_and_comparisons_as_people_type_them() {
+    let server = Server::start();
+    let push = Push::default().series(&[("__name__", "up"), ("job", "a b")], &[(NOW, 3.0)]);
+    assert_eq!(server.push(&push.body()).status, 204);
+    let reply = server.get(r#"/api/v1/query?query=up{job=~"a.b"}>2<4"#);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert!(reply.text().contains(r#""value":[1735693200,"3"]"#), "{}", reply.text());
+    assert_eq!(reply.header("connection"), Some("close"));
+    assert_eq!(server.get("/api/v1/query?query=up").header("connection"), None);
+    // What is no URL at all is still refused.
+    assert_eq!(server.get("/api/v1/query?query=up{job=\"a b\"}").status, 400);
+}
+
+#[test]
+fn pages_may_read_and_ask_for_methods_where_there_is_something() {
+    let server = Server::start();
+    let ask = |path: &str| {
+        server.send(&format!("OPTIONS {path} HTTP/1.1\r\nHost: x\r\nOrigin: http://a\r\n\r\n"), b"")
+    };
+    let reply = ask("/api/v1/query");
+    assert_eq!(reply.status, 204);
+    assert_eq!(reply.header("access-control-allow-origin"), Some("http://a"));
+    assert_eq!(reply.header("access-control-allow-methods"), Some("GET, POST, OPTIONS"));
+    assert_eq!(ask("/nowhere").status, 404);
+    let missing = server.get("/nowhere");
+    assert_eq!(missing.header("x-content-type-options"), Some("nosniff"));
 }

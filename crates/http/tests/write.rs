@@ -152,7 +152,7 @@ fn other_types_and_encodings_are_415() {
     let body = up(1.0).body();
     for headers in [
         "Content-Type: application/json\r\nContent-Encoding: snappy\r\n",
-        "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\n",
+        "Content-Type: application/x-protobuf;proto=io.prometheus.write.v3.Request\r\n",
         "Content-Type: application/x-protobuf;proto=something.Else\r\n",
         "Content-Type: application/x-protobuf\r\nContent-Encoding: gzip\r\n",
         "Content-Type: application/x-protobuf\r\nContent-Encoding: zstd\r\n",

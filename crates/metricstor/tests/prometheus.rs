@@ -8,11 +8,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 mod support;
+use support::peer::{Peer, needed, tls_config};
 use support::{Server, encode, free_address, now, request, wait_until};
 
 /// How long Prometheus scrapes and writes before the answers are compared.
@@ -61,68 +61,27 @@ fn fraction_without_samples(prometheus: SocketAddr, end: i64) -> i64 {
     [250, 500, 750].into_iter().find(free).expect("two targets leave one of three fractions free")
 }
 
-struct Peer {
-    child: Child,
-}
-
-impl Peer {
-    fn start(program: &str, arguments: &[String], log: &Path) -> Self {
-        let out = std::fs::File::create(log).unwrap();
-        let child = Command::new(find(program))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(out.try_clone().unwrap())
-            .stderr(out)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{program}: {error}"));
-        Self { child }
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn find(program: &str) -> PathBuf {
-    let own = std::env::var_os("METRICSTOR_PEERS").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders = own.into_iter().chain(std::env::split_paths(&path));
-    folders.find_map(|dir| Some(dir.join(program)).filter(|p| p.is_file())).unwrap_or_else(|| {
-        panic!("{program} is missing: apt-get install prometheus prometheus-node-exporter")
-    })
-}
-
 /// Starts node_exporter and a Prometheus that writes to the server.
 fn start_peers(server: &Server, dir: &Path) -> (Vec<Peer>, SocketAddr) {
-    let (exporter, prometheus) = (free_address(), free_address());
-    let pki = server.dir.join("data/pki");
+    let exporter = free_address();
     let config = format!(
         "global: {{scrape_interval: 1s}}\n\
          scrape_configs:\n\
          - {{job_name: node, static_configs: [{{targets: ['{exporter}']}}]}}\n\
-         - {{job_name: prometheus, static_configs: [{{targets: ['{prometheus}']}}]}}\n\
+         - {{job_name: prometheus, static_configs: [{{targets: [SELF]}}]}}\n\
          remote_write:\n\
          - url: https://{}/api/v1/write\n\
-         \x20 tls_config: {{ca_file: {pki}/ca.crt, cert_file: {pki}/admin.crt, key_file: {pki}/admin.key}}\n\
+         \x20 {}\n\
          \x20 queue_config: {{batch_send_deadline: 1s, min_shards: 1, max_shards: 1}}\n",
         server.tls,
-        pki = pki.display(),
+        tls_config(server),
     );
-    std::fs::write(dir.join("prometheus.yml"), config).unwrap();
     let node = Peer::start(
-        "prometheus-node-exporter",
+        &needed("prometheus-node-exporter"),
         &[format!("--web.listen-address={exporter}")],
         &dir.join("exporter.log"),
     );
-    let prometheus_arguments = [
-        format!("--config.file={}", dir.join("prometheus.yml").display()),
-        format!("--storage.tsdb.path={}", dir.join("prometheus").display()),
-        format!("--web.listen-address={prometheus}"),
-    ];
-    let prom = Peer::start("prometheus", &prometheus_arguments, &dir.join("prometheus.log"));
+    let (prom, prometheus) = Peer::prometheus(&config, dir);
     (vec![node, prom], prometheus)
 }
 
@@ -168,8 +127,6 @@ fn a_real_prometheus_gets_its_own_answers_back() {
     let server = Server::start(dir.path());
     let (_peers, prometheus) = start_peers(&server, dir.path());
     let begun = Instant::now();
-    let ready = || request(prometheus, "GET", "/-/ready", &[], b"").is_ok_and(|r| r.status == 200);
-    wait_until("Prometheus to be ready", ready);
     let arrived = |time: i64| {
         let newest = server.query("min(timestamp(up))", now());
         let newest = newest[0]["value"][1].as_str().and_then(|v| v.parse::<f64>().ok());

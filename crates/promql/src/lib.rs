@@ -14,6 +14,7 @@ mod histogram;
 mod interrupt;
 mod plan;
 mod print;
+mod selectors;
 mod source;
 mod syntax;
 
@@ -24,5 +25,6 @@ pub use error::QueryError;
 pub use explain::{Explanation, Stopwatch};
 pub use interrupt::Interrupt;
 pub use print::{Description, describe, pretty};
+pub use selectors::selectors;
 pub use source::{Hints, Source};
 pub use syntax::{ParseError, ParseOptions, Place, parse, parse_selector, parse_with};

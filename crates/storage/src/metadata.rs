@@ -37,12 +37,20 @@ impl MetadataStore {
         if all.is_empty() {
             return;
         }
+        // Most of it is repeated word for word, and by some senders with every sample.
+        let news: Vec<&Metadata<'_>> = {
+            let metrics = self.metrics.read().unwrap_or_else(PoisonError::into_inner);
+            let is_news = |m: &&Metadata<'_>| metrics.get(m.metric).is_none_or(|d| !d.says(m));
+            all.iter().filter(is_news).collect()
+        };
+        if news.is_empty() {
+            return;
+        }
         let mut metrics = self.metrics.write().unwrap_or_else(PoisonError::into_inner);
-        for metadata in all {
-            let cut = metadata.help.floor_char_boundary(HELP_SIZE_MAX);
+        for metadata in news {
             let description = Description {
                 kind: metadata.kind.to_owned(),
-                help: metadata.help[..cut].to_owned(),
+                help: cut(metadata.help).to_owned(),
                 unit: metadata.unit.to_owned(),
             };
             if let Some(known) = metrics.get_mut(metadata.metric) {
@@ -97,6 +105,17 @@ impl MetadataStore {
             None => metrics.iter().take(limit).map(own).collect(),
         }
     }
+}
+
+impl Description {
+    fn says(&self, metadata: &Metadata<'_>) -> bool {
+        self.kind == metadata.kind && self.help == cut(metadata.help) && self.unit == metadata.unit
+    }
+}
+
+/// As much of a help text as is kept.
+fn cut(help: &str) -> &str {
+    &help[..help.floor_char_boundary(HELP_SIZE_MAX)]
 }
 
 /// The checksum of the rest, in hexadecimal, then a line end, then the rest.

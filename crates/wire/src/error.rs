@@ -7,6 +7,9 @@ pub enum DecodeError {
     Snappy(String),
     #[error("invalid protobuf at byte {offset}: {reason}")]
     Protobuf { offset: usize, reason: &'static str },
+    /// Well-formed, but not meaningful.
+    #[error("{0}")]
+    Invalid(String),
     #[error("{what}: {size} exceeds the limit of {limit}")]
     TooLarge { what: &'static str, size: usize, limit: usize },
 }

@@ -5,6 +5,7 @@
 
 mod error;
 mod protobuf;
+pub mod remote_read;
 pub mod remote_write;
 pub mod snappy;
 

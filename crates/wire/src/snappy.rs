@@ -25,6 +25,11 @@ pub fn decompress(body: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), De
     Ok(())
 }
 
+/// Compresses a whole body.
+pub fn compress(body: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    snap::raw::Encoder::new().compress_vec(body).map_err(invalid)
+}
+
 fn invalid(error: snap::Error) -> DecodeError {
     DecodeError::Snappy(error.to_string())
 }

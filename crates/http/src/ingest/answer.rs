@@ -41,9 +41,9 @@ impl Refused {
             Self::ContentType(_) | Self::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Body(error) => error.status(),
             Self::Decode(DecodeError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Decode(DecodeError::Snappy(_) | DecodeError::Protobuf { .. }) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Decode(
+                DecodeError::Snappy(_) | DecodeError::Protobuf { .. } | DecodeError::Invalid(_),
+            ) => StatusCode::BAD_REQUEST,
             Self::Rate { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded | Self::Store(WriteError::Overloaded { .. }) => overload,
             Self::Store(WriteError::DiskFull(_) | WriteError::Poisoned(_) | WriteError::Closed) => {
@@ -60,7 +60,9 @@ impl Refused {
             Self::Body(BodyError::TooLarge(_)) => "too_large",
             Self::Decode(DecodeError::TooLarge { .. }) => "too_large",
             Self::Body(BodyError::TooSlow | BodyError::Broken) => "body",
-            Self::Decode(DecodeError::Snappy(_) | DecodeError::Protobuf { .. }) => "malformed",
+            Self::Decode(
+                DecodeError::Snappy(_) | DecodeError::Protobuf { .. } | DecodeError::Invalid(_),
+            ) => "malformed",
             Self::Rate { .. } => "rate",
             Self::Overloaded | Self::Store(WriteError::Overloaded { .. }) => "overloaded",
             Self::Store(WriteError::DiskFull(_)) => "disk_full",

@@ -1,4 +1,4 @@
-//! `POST /api/v1/write`: Prometheus remote write 1.0.
+//! `POST /api/v1/write`: Prometheus remote write 1.0 and 2.0.
 //!
 //! Invariant: 204 is sent only after the store said that everything is durable and visible.
 
@@ -7,11 +7,11 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use metricstor_storage::{WriteError, WriteOutcome};
-use metricstor_wire::remote_write::{Limits, v1};
+use metricstor_storage::{Counts, WriteError, WriteOutcome};
+use metricstor_wire::remote_write::{Limits, v1, v2};
 use metricstor_wire::snappy;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -30,47 +30,95 @@ const HISTOGRAM_BUCKETS_MAX: usize = 10_000;
 /// millisecond that the runtime can spare, and less than waking another thread costs.
 const INLINE_BYTES_MAX: usize = 128 * 1024;
 
+/// How much longer labels may be written out than as references of remote write 2.0; senders' own
+/// requests grow up to tenfold.
+const LABELS_GROWTH: usize = 16;
+
+/// Which message a body holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    V1,
+    V2,
+}
+
+impl Version {
+    fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "1.0",
+            Self::V2 => "2.0",
+        }
+    }
+}
+
 pub async fn remote_write(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    match take(&app, &caller, &headers, body).await {
-        Ok(outcome) => answer(&outcome),
-        Err(refused) => {
-            app.instruments.refused_writes.with(&[refused.reason()]).inc();
-            refused.into_response(&app.config.requests)
-        }
+    let version = match version(&headers) {
+        Ok(version) => version,
+        Err(refused) => return refuse(&app, &refused),
+    };
+    app.instruments.writes.with(&[version.name()]).inc();
+    let (counts, mut response) = match take(&app, &caller, version, body).await {
+        Ok(outcome) => (outcome.accepted, answer(&outcome)),
+        Err(refused) => (Counts::default(), refuse(&app, &refused)),
+    };
+    if version == Version::V2 {
+        tell_written(counts, response.headers_mut());
+    }
+    response
+}
+
+fn refuse(app: &App, refused: &Refused) -> Response {
+    app.instruments.refused_writes.with(&[refused.reason()]).inc();
+    refused.response(&app.config.requests)
+}
+
+/// What a sender of 2.0 compares with what it sent.
+fn tell_written(counts: Counts, headers: &mut HeaderMap) {
+    // Exemplars are taken and not kept.
+    let written = [
+        ("x-prometheus-remote-write-samples-written", counts.samples),
+        ("x-prometheus-remote-write-histograms-written", counts.histograms),
+        ("x-prometheus-remote-write-exemplars-written", 0),
+    ];
+    for (name, count) in written {
+        headers.insert(name, HeaderValue::from(count));
     }
 }
 
 async fn take(
     app: &Arc<App>,
     caller: &Caller,
-    headers: &HeaderMap,
+    version: Version,
     body: Body,
 ) -> Result<WriteOutcome, Refused> {
-    check_headers(headers)?;
     let now = app.now();
     let sender = app.senders.of(caller, now);
     sender.check_rate(now).map_err(|seconds| Refused::Rate { seconds })?;
     let limits = &app.config.requests;
     let body = read_body(body, limits.compressed_bytes, limits.body_grace).await?;
     app.instruments.written_bytes.add(body.len() as u64);
-    let memory = snappy::declared_len(&body, limits.decoded_bytes)?;
+    let declared = snappy::declared_len(&body, limits.decoded_bytes)?;
+    let labels_max = match version {
+        Version::V1 => 0,
+        Version::V2 => (declared * LABELS_GROWTH + 64 * 1024).min(limits.decoded_bytes),
+    };
+    let memory = declared + labels_max;
     let permit = Arc::clone(&app.writing)
         .try_acquire_many_owned(u32::try_from(memory).unwrap_or(u32::MAX))
         .map_err(|_| Refused::Overloaded)?;
     let (done, outcome) = oneshot::channel();
     let worker = Arc::clone(app);
     let work = move || {
-        let decoded = decode_and_write(&worker, &sender, &body, done);
+        let decoded = decode_and_write(&worker, &sender, version, &body, labels_max, done);
         // From here on storage keeps account of what waits for the disk.
         drop(permit);
         decoded
     };
-    if memory <= INLINE_BYTES_MAX {
+    if declared <= INLINE_BYTES_MAX {
         work()?;
     } else {
         spawn_blocking(work).await.map_err(|_| Refused::Bug)??;
@@ -81,7 +129,9 @@ async fn take(
 fn decode_and_write(
     app: &App,
     sender: &Sender,
+    version: Version,
     body: &Bytes,
+    labels_max: usize,
     done: oneshot::Sender<Result<WriteOutcome, WriteError>>,
 ) -> Result<(), Refused> {
     let limits = &app.config.requests;
@@ -89,7 +139,11 @@ fn decode_and_write(
     snappy::decompress(body, limits.decoded_bytes, &mut decoded)?;
     let limits =
         Limits { samples_max: limits.samples, histogram_buckets_max: HISTOGRAM_BUCKETS_MAX };
-    let request = v1::decode(&decoded, limits)?;
+    let mut labels = Vec::new();
+    let request = match version {
+        Version::V1 => v1::decode(&decoded, limits)?,
+        Version::V2 => v2::decode(&decoded, limits, &mut labels, labels_max)?,
+    };
     let done = Box::new(move |result| {
         // A sender that is gone will send again; what it sent is stored all the same.
         let _ = done.send(result);
@@ -99,25 +153,26 @@ fn decode_and_write(
     Ok(())
 }
 
-fn check_headers(headers: &HeaderMap) -> Result<(), Refused> {
-    let text = |name| headers.get(name).map_or(Ok(""), |v: &header::HeaderValue| v.to_str());
+fn version(headers: &HeaderMap) -> Result<Version, Refused> {
+    let text = |name| headers.get(name).map_or(Ok(""), |v: &HeaderValue| v.to_str());
     let content_type = text(header::CONTENT_TYPE).unwrap_or("?");
     let mut parts = content_type.split(';').map(str::trim);
     let media = parts.next().unwrap_or("");
-    let message = parts.find_map(|p| p.strip_prefix("proto=")).unwrap_or("");
     let known = media.is_empty() || media.eq_ignore_ascii_case("application/x-protobuf");
-    if !known || !matches!(message, "" | "prometheus.WriteRequest") {
-        return Err(Refused::ContentType(content_type.chars().take(200).collect()));
-    }
+    let version = match parts.find_map(|part| part.strip_prefix("proto=")).unwrap_or("") {
+        "" | "prometheus.WriteRequest" if known => Version::V1,
+        v2::MESSAGE if known => Version::V2,
+        _ => return Err(Refused::ContentType(content_type.chars().take(200).collect())),
+    };
     let encoding = text(header::CONTENT_ENCODING).unwrap_or("?");
     if !matches!(encoding, "" | "snappy") {
         return Err(Refused::Encoding(encoding.chars().take(200).collect()));
     }
-    Ok(())
+    Ok(version)
 }
 
 impl Refused {
-    fn into_response(self, limits: &RequestLimits) -> Response {
+    fn response(&self, limits: &RequestLimits) -> Response {
         let status = self.status(limits);
         let text = format!("{self}\n");
         if let Self::Rate { seconds } = self {

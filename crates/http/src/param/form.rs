@@ -14,6 +14,15 @@ pub struct Form {
     pairs: Vec<(String, String)>,
 }
 
+/// As Go's `strconv.ParseBool` reads it.
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
 /// Reads the parameters of a GET or a POST; a body of another type than a form is not looked at.
 pub async fn read_form(request: Request, limits: &RequestLimits) -> Result<Form, ApiError> {
     let (parts, body) = request.into_parts();

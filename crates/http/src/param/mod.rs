@@ -7,5 +7,5 @@ mod time;
 
 pub use duration::parse_duration;
 pub(crate) use duration::parse_duration_parameter;
-pub(crate) use form::{Form, read_form};
+pub(crate) use form::{Form, parse_bool, read_form};
 pub use time::{format_time, parse_time};

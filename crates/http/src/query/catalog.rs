@@ -46,8 +46,8 @@ pub async fn series(
     }
     let selectors = selectors(&form).map_err(|e| ApiError::parameter("match[]", e))?;
     let lookup = Lookup::new(&app, &form, selectors)?;
-    run(&app, &caller, ask, move |app, _, sink| {
-        let (rows, cut) = app.store.series(&lookup.selectors, lookup.range, lookup.limit)?;
+    run(&app, &caller, ask, move |reading, sink| {
+        let (rows, cut) = reading.view.series(&lookup.selectors, lookup.range, lookup.limit)?;
         write_rows(sink, &rows, cut, push_labels)?;
         Ok(())
     })
@@ -62,8 +62,8 @@ pub async fn label_names(
     let ask = Ask::json(&app, &request);
     let form = read_form(request, &app.config.requests).await?;
     let lookup = Lookup::new(&app, &form, selectors(&form)?)?;
-    run(&app, &caller, ask, move |app, _, sink| {
-        let rows = app.store.label_names(&lookup.selectors, lookup.range)?;
+    run(&app, &caller, ask, move |reading, sink| {
+        let rows = reading.view.label_names(&lookup.selectors, lookup.range)?;
         write_texts(sink, &rows, lookup.limit)?;
         Ok(())
     })
@@ -79,9 +79,9 @@ pub async fn label_values(
     let ask = Ask::json(&app, &request);
     let form = Form::of_query(request.uri().query().unwrap_or(""));
     let lookup = Lookup::new(&app, &form, selectors(&form)?)?;
-    run(&app, &caller, ask, move |app, _, sink| {
+    run(&app, &caller, ask, move |reading, sink| {
         let name = unescape(&name);
-        let rows = app.store.label_values(&name, &lookup.selectors, lookup.range)?;
+        let rows = reading.view.label_values(&name, &lookup.selectors, lookup.range)?;
         write_texts(sink, &rows, lookup.limit)?;
         Ok(())
     })
@@ -98,9 +98,9 @@ pub async fn metadata(
     let limit = count(&form, "limit")?;
     // There is one description per metric, so this only has to be a number.
     count(&form, "limit_per_metric")?;
-    run(&app, &caller, ask, move |app, _, sink| {
+    run(&app, &caller, ask, move |reading, sink| {
         let metric = Some(form.get("metric")).filter(|metric| !metric.is_empty());
-        let described = app.store.metadata(metric, limit)?;
+        let described = reading.view.metadata(metric, limit)?;
         let out = sink.out();
         out.extend_from_slice(br#"{"status":"success","data":{"#);
         for (i, (metric, description)) in described.iter().enumerate() {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::response::Response;
-use metricstor_model::{Matcher, SelectError, SeriesSet, TimeRange};
-use metricstor_promql::{Hints, QueryOptions, QueryTime, Source, Stopwatch};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use metricstor_promql::{QueryOptions, QueryTime, Stopwatch};
 
 use super::explain::stopwatch;
 use super::result::{Statistics, write_answer};
@@ -17,7 +17,6 @@ use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::param::{Form, parse_duration_parameter, read_form};
 use crate::reply::success;
-use crate::view::View;
 
 /// Prometheus' bound, checked before the query is even parsed.
 const POINTS_MAX: i64 = 11_000;
@@ -71,7 +70,11 @@ pub async fn exemplars(
     if end < start {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }
-    metricstor_promql::parse(form.get("query")).map_err(|e| ApiError::bad_data(e.to_string()))?;
+    let query = form.get("query");
+    let expr = metricstor_promql::parse(query).map_err(|e| ApiError::bad_data(e.to_string()))?;
+    if metricstor_promql::selectors(&expr).is_empty() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     Ok(success(|out| out.extend_from_slice(b"[]")))
 }
 
@@ -101,12 +104,12 @@ async fn evaluate(
     };
     let own_memory = caller.grant().and_then(|grant| grant.limits().query_memory_bytes);
     let queued = Instant::now();
-    run(app, caller, ask, move |app, interrupt, sink| {
+    run(app, caller, ask, move |reading, sink| {
         let queue_time = queued.elapsed();
         let began = Instant::now();
-        let source = Stored(&app.store);
-        let engine = app.engine_with(own_memory);
-        let answer = engine.query_with(&source, form.get("query"), time, &options, interrupt)?;
+        let engine = reading.app.engine_with(own_memory);
+        let query = form.get("query");
+        let answer = engine.query_with(&reading.view, query, time, &options, reading.interrupt)?;
         let statistics = (!form.get("stats").is_empty()).then(|| Statistics {
             queue_time,
             evaluation_time: began.elapsed(),
@@ -124,19 +127,5 @@ fn lookback(form: &Form) -> Result<Option<i64>, ApiError> {
         text => parse_duration_parameter(text).map(Some).map_err(|reason| {
             ApiError::bad_data(format!("error parsing lookback delta duration: {reason}"))
         }),
-    }
-}
-
-/// The store as the engine sees it.
-struct Stored<'a>(&'a View);
-
-impl Source for Stored<'_> {
-    fn select(
-        &self,
-        matchers: &[Matcher],
-        _range: TimeRange,
-        _hints: &Hints,
-    ) -> Result<Arc<dyn SeriesSet>, SelectError> {
-        self.0.select(matchers)
     }
 }

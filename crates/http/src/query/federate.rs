@@ -8,9 +8,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use metricstor_model::{Labels, METRIC_NAME, Matcher, Samples, TimeRange, is_stale};
-use metricstor_promql::Interrupt;
 
-use super::run::{Ask, run};
+use super::run::{Ask, Reading, run};
 use super::selector::selectors;
 use crate::app::App;
 use crate::caller::Caller;
@@ -19,7 +18,6 @@ use crate::json::push_number;
 use crate::metrics::escape;
 use crate::param::Form;
 use crate::reply::Sink;
-use crate::view::Reader;
 
 const UNDERSCORES: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8; escaping=underscores");
@@ -35,8 +33,8 @@ pub async fn federate(
     let content_type = if utf8 { ALLOW_UTF8 } else { UNDERSCORES };
     let ask = Ask { content_type, ..Ask::json(&app, &request) };
     let selectors = selectors(&Form::of_query(request.uri().query().unwrap_or("")))?;
-    run(&app, &caller, ask, move |app, interrupt, sink| {
-        let last = last_samples(app, &selectors, interrupt)?;
+    run(&app, &caller, ask, move |reading, sink| {
+        let last = last_samples(reading, &selectors)?;
         write(sink, &last, utf8)
     })
     .await
@@ -53,18 +51,18 @@ type LastSamples = BTreeMap<(String, Labels), (i64, f64)>;
 /// Native histograms are left out,
 /// because this text format cannot carry them.
 fn last_samples(
-    app: &Reader,
+    reading: &Reading<'_>,
     selectors: &[Vec<Matcher>],
-    interrupt: &Interrupt,
 ) -> Result<LastSamples, ApiError> {
-    let now = app.now();
-    let range = TimeRange::new(now.saturating_sub(app.engine.options().lookback_ms) + 1, now);
+    let now = reading.app.now();
+    let range =
+        TimeRange::new(now.saturating_sub(reading.app.engine.options().lookback_ms) + 1, now);
     let mut last = BTreeMap::new();
     let mut samples = Samples::default();
     for matchers in selectors {
-        let set = app.store.select(matchers)?;
+        let set = reading.view.select(matchers)?;
         for i in 0..set.len() {
-            interrupt.check()?;
+            reading.check()?;
             set.read(i, range, &mut samples)?;
             let Some(at) = samples.len().checked_sub(1) else { continue };
             let is_histogram =

@@ -2,7 +2,7 @@
 //! its client gone.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use axum::http::HeaderValue;
@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorType};
 use crate::reply::{Encoding, Gone, JSON, Sink};
-use crate::view::Reader;
+use crate::view::View;
 
 /// How long after its time a query may take to notice.
 const NOTICE: Duration = Duration::from_secs(5);
@@ -41,27 +41,47 @@ impl Ask {
     }
 }
 
+/// What a run may use: the server, what the caller sees of its data, and when to stop.
+pub struct Reading<'a> {
+    pub app: &'a App,
+    pub view: View,
+    pub interrupt: &'a Interrupt,
+    deadline: Instant,
+}
+
+impl Reading<'_> {
+    /// Fails when the run has to end; to be asked again and again by work that takes long, and by
+    /// work that still reads while its answer leaves already.
+    pub fn check(&self) -> Result<(), ApiError> {
+        if Instant::now() > self.deadline {
+            self.interrupt.time_out();
+        }
+        Ok(self.interrupt.check()?)
+    }
+}
+
 /// Runs `work`, which evaluates and then writes its answer.
 pub async fn run(
     app: &Arc<App>,
     caller: &Caller,
     ask: Ask,
-    work: impl FnOnce(&Reader, &Interrupt, &mut Sink) -> Result<(), ApiError> + Send + 'static,
+    work: impl FnOnce(&Reading<'_>, &mut Sink) -> Result<(), ApiError> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let _counted = app.instruments.queries.hold();
-    let (reader, interrupt) = (Reader::new(app, caller), Interrupt::new());
-    let name = caller.to_string();
+    let (name, interrupt) = (caller.to_string(), Interrupt::new());
     let listed = app.running.list(&name, &ask.text, &interrupt);
     let own_limit = caller.grant().and_then(|grant| grant.limits().concurrent_queries);
     let permit = app.gate.enter(&name, own_limit).await?;
-    // When the client goes away this future is dropped, and with it the guard.
-    let _guard = CancelOnDrop(interrupt.clone());
+    // When the client goes away before there is an answer, this future is dropped, and the guard
+    // with it; later the sink notices.
+    let mut guard = CancelOnDrop(Some(interrupt.clone()));
     let stall = app.config.queries.stall_timeout;
     let (mut sink, mut response) = Sink::new(ask.content_type, ask.encoding, stall, permit);
-    let stop = interrupt.clone();
+    let (worker, stop, view) = (Arc::clone(app), interrupt.clone(), View::of(app, caller));
+    let deadline = Instant::now() + ask.timeout;
     spawn_blocking(move || {
-        let done = stop.check().map_err(ApiError::from);
-        let done = done.and_then(|()| work(&reader, &stop, &mut sink));
+        let reading = Reading { app: &worker, view, interrupt: &stop, deadline };
+        let done = reading.check().and_then(|()| work(&reading, &mut sink));
         drop(listed);
         match done {
             // A client that is gone needs no answer.
@@ -78,6 +98,7 @@ pub async fn run(
             timeout(NOTICE, response).await.map_err(|_| late)?
         }
     };
+    guard.0 = None;
     // The sink was dropped without a word: the thread panicked.
     answered.unwrap_or_else(|_| {
         app.instruments.panics.inc();
@@ -86,11 +107,13 @@ pub async fn run(
     })
 }
 
-struct CancelOnDrop(Interrupt);
+struct CancelOnDrop(Option<Interrupt>);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.cancel();
+        if let Some(interrupt) = &self.0 {
+            interrupt.cancel();
+        }
     }
 }
 

@@ -11,6 +11,8 @@ pub enum Encoding {
     Identity,
     Gzip,
     Zstd,
+    /// In snappy's block format, by whoever writes the answer.
+    Snappy,
 }
 
 impl Encoding {
@@ -39,13 +41,14 @@ impl Encoding {
             Self::Identity => None,
             Self::Gzip => Some("gzip"),
             Self::Zstd => Some("zstd"),
+            Self::Snappy => Some("snappy"),
         }
     }
 
     /// A compressor that appends to its own buffer.
     pub fn encoder(self) -> io::Result<Encoder> {
         Ok(match self {
-            Self::Identity => Encoder::Identity,
+            Self::Identity | Self::Snappy => Encoder::Identity,
             Self::Gzip => Encoder::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::fast())),
             Self::Zstd => Encoder::Zstd(zstd::Encoder::new(Vec::new(), 1)?),
         })

@@ -12,9 +12,15 @@ use axum::response::{IntoResponse, Response};
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// A short text with a status; a newline is added.
+/// A short text with a status; a newline is added. No browser is to guess what an error is.
 pub fn plain(status: StatusCode, text: &str) -> Response {
-    (status, [(header::CONTENT_TYPE, TEXT)], format!("{text}\n")).into_response()
+    let mut response =
+        (status, [(header::CONTENT_TYPE, TEXT)], format!("{text}\n")).into_response();
+    if !status.is_success() {
+        let nosniff = HeaderValue::from_static("nosniff");
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    }
+    response
 }
 
 /// `{"status":"success","data":…}` around what `write_data` appends; for short answers.

@@ -87,17 +87,18 @@ impl Sink {
         if self.buffer.len() < CHUNK_BYTES { Ok(()) } else { self.send_chunk() }
     }
 
-    /// Sends what is left; nothing can be written afterwards.
+    /// Sends what is left; nothing can be written afterwards. The turn is given back before the
+    /// client can know that the answer is complete: its next query must not find its own in the way.
     pub fn finish(mut self) -> Result<(), Gone> {
         if self.stream.is_some() {
             self.send_chunk()?;
             let (encoder, chunks) = self.stream.take().ok_or(Gone)?;
             let rest = encoder.finish().map_err(|_| Gone)?;
             send(&chunks, rest, self.stall)?;
+            self.permit = None;
             return send_piece(&chunks, Piece::End, self.stall);
         }
         let response = self.whole();
-        // Before the client can know: its next query must not find its own turn taken.
         self.permit = None;
         self.head.take().ok_or(Gone)?.send(response).map_err(|_| Gone)
     }
@@ -114,8 +115,14 @@ impl Sink {
 
     fn whole(&mut self) -> Result<Response, ApiError> {
         let body = std::mem::take(&mut self.buffer);
-        if body.len() < COMPRESS_FROM_BYTES || self.encoding == Encoding::Identity {
-            return self.response(Encoding::Identity, Body::from(body));
+        match self.encoding {
+            Encoding::Gzip | Encoding::Zstd if body.len() < COMPRESS_FROM_BYTES => {
+                return self.response(Encoding::Identity, Body::from(body));
+            }
+            Encoding::Gzip | Encoding::Zstd => {}
+            Encoding::Identity | Encoding::Snappy => {
+                return self.response(self.encoding, Body::from(body));
+            }
         }
         let compress = || -> io::Result<Vec<u8>> {
             let mut encoder = self.encoding.encoder()?;

@@ -3,13 +3,16 @@
 //! Invariant: no connection outlives its certificate, its identity's revocation by more than a
 //! moment, or the longest life a connection may have.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::Request;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -25,6 +28,7 @@ use tower::ServiceExt;
 
 use super::Security;
 use super::idle::Idle;
+use super::lenient::Lenient;
 use crate::app::App;
 use crate::caller::Peer;
 use crate::instruments::Instruments;
@@ -121,11 +125,21 @@ impl Connections {
             _ => limits.idle_timeout,
         };
         let (router, identity) = (self.router.clone(), peer.identity().cloned());
+        let helped = Arc::new(AtomicBool::new(false));
+        let is_last = Arc::clone(&helped);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
-            router.clone().oneshot(request)
+            let answer = router.clone().oneshot(request);
+            let is_last = is_last.load(Ordering::Relaxed);
+            async move {
+                let mut response = answer.await?;
+                if is_last {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
-        let stream = TokioIo::new(Idle::new(stream, idle));
+        let stream = TokioIo::new(Idle::new(Lenient::new(stream, helped), idle));
         let connection = self.http.serve_connection(stream, service).into_owned();
         tokio::pin!(connection);
         let end = Instant::now() + self.longest_life(identity.as_deref());

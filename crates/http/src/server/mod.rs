@@ -5,6 +5,7 @@
 mod connection;
 mod doorkeeper;
 mod idle;
+mod lenient;
 
 use std::fs::Permissions;
 use std::io;

@@ -24,8 +24,8 @@ pub async fn tsdb(
 ) -> Result<Response, ApiError> {
     let ask = Ask::json(&app, &request);
     let limit = limit(&Form::of_query(request.uri().query().unwrap_or("")))?;
-    run(&app, &caller, ask, move |app, _, sink| {
-        let (statistics, cardinality) = (app.store.statistics()?, app.store.cardinality()?);
+    run(&app, &caller, ask, move |reading, sink| {
+        let (statistics, cardinality) = (reading.view.statistics()?, reading.view.cardinality()?);
         // What Prometheus answers for an empty store.
         let (min, max) = statistics.range.map_or((i64::MAX, i64::MIN), |r| (r.start, r.end));
         let out = sink.out();

@@ -110,6 +110,8 @@ pub struct Query {
     pub threads: Option<usize>,
     /// Rows of one answer of the series and label calls.
     pub max_rows: usize,
+    /// Samples in one remote read answer that is not streamed.
+    pub max_read_samples: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -222,6 +224,7 @@ impl Default for Query {
             max_memory: None,
             threads: None,
             max_rows: limits.rows,
+            max_read_samples: limits.read_samples,
         }
     }
 }

@@ -136,6 +136,7 @@ fn http_config(file: &File) -> Result<http::Config, ConfigError> {
             queue_timeout: query.queue_timeout.duration(),
             timeout: positive("query.timeout", query.timeout)?.duration(),
             rows: at_least_one("query.max_rows", query.max_rows)?,
+            read_samples: at_least_one("query.max_read_samples", query.max_read_samples)?,
             ..http::QueryLimits::default()
         },
         enrolment: http::EnrolmentLimits {

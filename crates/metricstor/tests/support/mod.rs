@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+pub mod peer;
 pub mod remote_write;
 
 /// How long anything may take on a busy machine before a test gives up.

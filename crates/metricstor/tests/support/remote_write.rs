@@ -23,14 +23,35 @@ impl Message {
         self
     }
 
+    /// A native histogram of schema 0 with the counts of its first buckets above 1, at each time.
+    pub fn histogram(mut self, labels: &[(&str, &str)], samples: &[(i64, &[u64])]) -> Self {
+        let mut series = Vec::new();
+        push_labels(&mut series, labels);
+        for (timestamp, counts) in samples {
+            let mut histogram = vec![1 << 3];
+            varint(&mut histogram, counts.iter().sum());
+            histogram.push(3 << 3 | 1);
+            histogram.extend_from_slice(&(counts.iter().sum::<u64>() as f64).to_le_bytes());
+            // One span, from bucket 1 on.
+            field(&mut histogram, 11, &[1 << 3, 2, 2 << 3, counts.len() as u8]);
+            let (mut deltas, mut before) = (Vec::new(), 0);
+            for count in *counts {
+                let delta = *count as i64 - before;
+                varint(&mut deltas, (delta << 1 ^ delta >> 63) as u64);
+                before = *count as i64;
+            }
+            field(&mut histogram, 12, &deltas);
+            histogram.push(15 << 3);
+            varint(&mut histogram, *timestamp as u64);
+            field(&mut series, 4, &histogram);
+        }
+        field(&mut self.bytes, 1, &series);
+        self
+    }
+
     pub fn add(&mut self, labels: &[(&str, &str)], samples: &[(i64, f64)]) {
         let mut series = Vec::new();
-        for (name, value) in labels {
-            let mut label = Vec::new();
-            field(&mut label, 1, name.as_bytes());
-            field(&mut label, 2, value.as_bytes());
-            field(&mut series, 1, &label);
-        }
+        push_labels(&mut series, labels);
         for (timestamp, value) in samples {
             let mut sample = vec![1 << 3 | 1];
             sample.extend_from_slice(&value.to_le_bytes());
@@ -39,6 +60,15 @@ impl Message {
             field(&mut series, 2, &sample);
         }
         field(&mut self.bytes, 1, &series);
+    }
+}
+
+fn push_labels(series: &mut Vec<u8>, labels: &[(&str, &str)]) {
+    for (name, value) in labels {
+        let mut label = Vec::new();
+        field(&mut label, 1, name.as_bytes());
+        field(&mut label, 2, value.as_bytes());
+        field(series, 1, &label);
     }
 }
 

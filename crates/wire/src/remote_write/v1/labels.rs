@@ -5,7 +5,7 @@ use metricstor_model::LabelsFault;
 use crate::protobuf::{Fields, Value};
 
 /// See [`metricstor_model::DecodeLabels`]; other fields in the run are skipped.
-pub(super) fn decode<'a>(
+pub(in super::super) fn decode<'a>(
     run: &'a [u8],
     pairs: &mut Vec<(&'a str, &'a str)>,
 ) -> Result<(), LabelsFault> {
@@ -16,6 +16,20 @@ pub(super) fn decode<'a>(
         }
     }
     Ok(())
+}
+
+/// The value of `__name__`; empty when there is none.
+pub(in super::super) fn metric_name(run: &[u8]) -> &[u8] {
+    let mut fields = Fields::new(run, 0);
+    while let Ok(Some((_, value))) = fields.next() {
+        let Value::Bytes(label, _) = value else { continue };
+        let mut texts = Fields::new(label, 0);
+        let is_name = matches!(texts.next(), Ok(Some((1, Value::Bytes(b"__name__", _)))));
+        if is_name && let Ok(Some((2, Value::Bytes(value, _)))) = texts.next() {
+            return value;
+        }
+    }
+    b""
 }
 
 fn label(bytes: &[u8]) -> Result<(&str, &str), LabelsFault> {

@@ -3,12 +3,12 @@
 //! Source: <https://prometheus.io/docs/specs/prw/remote_write_spec/>. Hand-written because the body
 //! of every sample passes here; a test compares it with prost on random messages.
 
-mod histogram;
 mod labels;
 
 use metricstor_model::{EncodedLabels, Exemplar, Metadata, WriteRequest, WriteSeries};
 
-use super::Limits;
+pub(super) use self::labels::{decode as decode_labels, metric_name};
+use super::{Limits, check_samples, histogram};
 use crate::DecodeError;
 use crate::protobuf::{Fields, Value};
 
@@ -62,11 +62,7 @@ fn time_series<'a>(
             _ => {}
         }
     }
-    let total = request.timestamps.len() + request.histograms.len() + request.exemplars.len();
-    if total > limits.samples_max {
-        let (what, limit) = ("samples in one request", limits.samples_max);
-        return Err(DecodeError::TooLarge { what, size: total, limit });
-    }
+    check_samples(request, limits)?;
     // Senders write the labels first and in one run; if one does not, the run holds other fields
     // too, which `labels::decode` skips.
     let run = &bytes[labels_start.unwrap_or(0)..labels_end];
@@ -80,7 +76,7 @@ fn time_series<'a>(
 }
 
 #[inline]
-fn sample(bytes: &[u8], base: usize) -> Result<(f64, i64), DecodeError> {
+pub(super) fn sample(bytes: &[u8], base: usize) -> Result<(f64, i64), DecodeError> {
     let (mut result, mut timestamp) = (0.0, 0);
     let mut fields = Fields::new(bytes, base);
     while let Some((number, value)) = fields.next()? {
@@ -129,7 +125,7 @@ fn metadata(bytes: &[u8], base: usize) -> Result<Metadata<'_>, DecodeError> {
     Ok(metadata)
 }
 
-fn metadata_kind(kind: u64) -> &'static str {
+pub(super) fn metadata_kind(kind: u64) -> &'static str {
     match kind {
         1 => "counter",
         2 => "gauge",

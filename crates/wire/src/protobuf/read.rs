@@ -64,6 +64,11 @@ impl<'a> Fields<'a> {
         Ok(Some((number, value)))
     }
 
+    /// The next number of a packed list of varints, or `None` at its end.
+    pub fn next_packed(&mut self) -> Result<Option<u64>, DecodeError> {
+        if self.at >= self.bytes.len() { Ok(None) } else { self.varint().map(Some) }
+    }
+
     #[inline]
     fn varint(&mut self) -> Result<u64, DecodeError> {
         if let Some(&byte) = self.bytes.get(self.at)
@@ -127,8 +132,8 @@ pub(crate) fn packed_zigzag(
     out: &mut Vec<i64>,
 ) -> Result<(), DecodeError> {
     let mut fields = Fields::new(bytes, base);
-    while fields.at < bytes.len() {
-        out.push(zigzag(fields.varint()?));
+    while let Some(number) = fields.next_packed()? {
+        out.push(zigzag(number));
     }
     Ok(())
 }

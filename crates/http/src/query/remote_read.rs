@@ -1,0 +1,158 @@
+//! `POST /api/v1/read`: stored samples for another Prometheus, all in one message or as a stream of
+//! chunks. Errors are plain text, as readers expect them.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::response::Response;
+use bytes::Bytes;
+use metricstor_model::{Labels, Samples};
+use metricstor_wire::remote_read::{
+    Limits, Query, ReadRequest, ResponseType, decode, push_frames, push_result, push_series,
+};
+use metricstor_wire::{DecodeError, snappy};
+
+use super::run::{Ask, Reading, run};
+use crate::app::App;
+use crate::body::read_body;
+use crate::caller::Caller;
+use crate::error::{ApiError, ErrorType};
+use crate::reply::{Encoding, Sink, plain};
+
+const SAMPLES: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+const CHUNKS: HeaderValue = HeaderValue::from_static(
+    "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse",
+);
+/// A request comes from one evaluation of one query, which has not more selectors than this.
+const LIMITS: Limits = Limits { queries_max: 1000, matchers_max: 10_000 };
+
+pub async fn remote_read(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
+    let ask = Ask::json(&app, &request);
+    match answer(&app, &caller, ask, request.into_body()).await {
+        Ok(response) => response,
+        Err(error) => plain(error.status(), &error.text),
+    }
+}
+
+async fn answer(
+    app: &Arc<App>,
+    caller: &Caller,
+    ask: Ask,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let limits = &app.config.requests;
+    let body = read_body(body, limits.form_bytes, limits.body_grace).await?;
+    let request = parse(&body, limits.decoded_bytes)?;
+    match request.response_type {
+        Some(ResponseType::Samples) => {
+            let ask = Ask { content_type: SAMPLES, encoding: Encoding::Snappy, ..ask };
+            run(app, caller, ask, move |reading, sink| write_samples(reading, &request, sink)).await
+        }
+        Some(ResponseType::Chunks) => {
+            // Chunks are dense already.
+            let ask = Ask { content_type: CHUNKS, encoding: Encoding::Identity, ..ask };
+            run(app, caller, ask, move |reading, sink| write_chunks(reading, &request, sink)).await
+        }
+        None => Err(ApiError::bad_data(
+            "server does not support any of the requested response types; \
+             supported: SAMPLES, STREAMED_XOR_CHUNKS",
+        )),
+    }
+}
+
+fn parse(body: &Bytes, decoded_max: usize) -> Result<ReadRequest, DecodeError> {
+    let mut message = Vec::new();
+    snappy::decompress(body, decoded_max, &mut message)?;
+    decode(&message, LIMITS)
+}
+
+fn write_samples(
+    reading: &Reading<'_>,
+    request: &ReadRequest,
+    sink: &mut Sink,
+) -> Result<(), ApiError> {
+    let limit = reading.app.config.queries.read_samples;
+    let (mut message, mut total) = (Vec::new(), 0);
+    for query in &request.queries {
+        push_result(&mut message, |result| {
+            each_series(reading, query, |labels, samples| {
+                total += samples.len();
+                if total > limit {
+                    let text = format!(
+                        "exceeded sample limit ({limit}); ask for less, for \
+                         STREAMED_XOR_CHUNKS, or raise query.max_read_samples"
+                    );
+                    return Err(ApiError::bad_data(text));
+                }
+                push_series(result, labels, samples);
+                Ok(())
+            })
+        })?;
+    }
+    *sink.out() = snappy::compress(&message)
+        .map_err(|error| ApiError::new(ErrorType::Internal, error.to_string()))?;
+    Ok(())
+}
+
+fn write_chunks(
+    reading: &Reading<'_>,
+    request: &ReadRequest,
+    sink: &mut Sink,
+) -> Result<(), ApiError> {
+    for (i, query) in request.queries.iter().enumerate() {
+        each_series(reading, query, |labels, samples| {
+            push_frames(sink.out(), i, labels, samples);
+            Ok(sink.checkpoint()?)
+        })?;
+    }
+    Ok(())
+}
+
+/// Visits the series of a query that have samples in its range, in the order of their labels.
+fn each_series(
+    reading: &Reading<'_>,
+    query: &Query,
+    mut visit: impl FnMut(&Labels, &Samples) -> Result<(), ApiError>,
+) -> Result<(), ApiError> {
+    let mut samples = Samples::default();
+    if query.only_labels {
+        let sets = [query.matchers.clone()];
+        let limit = reading.app.config.queries.rows;
+        let (all, cut) = reading.view.series(&sets, query.range, limit)?;
+        if cut {
+            let text = format!("more than {limit} series; raise query.max_rows");
+            return Err(ApiError::new(ErrorType::Execution, text));
+        }
+        return all.iter().try_for_each(|labels| visit(labels, &samples));
+    }
+    let set = reading.view.select(&query.matchers)?;
+    let mut order: Vec<(Labels, usize)> = (0..set.len()).map(|i| (set.labels(i), i)).collect();
+    order.sort_unstable();
+    for (labels, i) in order {
+        reading.check()?;
+        set.read(i, query.range, &mut samples)?;
+        if !samples.is_empty() {
+            visit(&labels, &samples)?;
+        }
+    }
+    Ok(())
+}
+
+impl From<DecodeError> for ApiError {
+    fn from(error: DecodeError) -> Self {
+        let error_type = match error {
+            DecodeError::TooLarge { .. } => ErrorType::TooLarge,
+            DecodeError::Snappy(_) | DecodeError::Protobuf { .. } | DecodeError::Invalid(_) => {
+                ErrorType::BadData
+            }
+        };
+        Self::new(error_type, error.to_string())
+    }
+}
