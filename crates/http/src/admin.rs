@@ -2,22 +2,27 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::Extension;
+use axum::extract::{Path, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use metricstor_model::TimeRange;
 use tokio::task::spawn_blocking;
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::error::{ApiError, ErrorType};
+use crate::param::read_form;
+use crate::query::selectors;
 use crate::reply::plain;
+use crate::view::View;
 
 /// Flushes what is in memory, compacts everything and answers when it is done.
 pub async fn compact(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    let internal = |text: String| ApiError::new(ErrorType::Internal, text);
     spawn_blocking(move || app.unscoped_store.compact())
         .await
-        .map_err(|e| internal(e.to_string()))?
-        .map_err(|e| internal(e.to_string()))?;
+        .map_err(internal)?
+        .map_err(internal)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -30,12 +35,38 @@ pub async fn cancel_query(State(app): State<Arc<App>>, Path(id): Path<u64>) -> R
     }
 }
 
-pub async fn delete_series() -> ApiError {
-    unavailable("deleting series")
+/// Hides the samples of the matching series when it answers; their bytes go with the next merges, or
+/// when `clean_tombstones` is asked for.
+pub async fn delete_series(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let form = read_form(request, &app.config.requests).await?;
+    if form.all("match[]").next().is_none() {
+        return Err(ApiError::bad_data("no match[] parameter provided"));
+    }
+    let sets = selectors(&form).map_err(|e| ApiError::parameter("match[]", e))?;
+    let (start, end) = (form.time_or("start", i64::MIN)?, form.time_or("end", i64::MAX)?);
+    if end < start {
+        return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
+    }
+    let view = View::of(&app, &caller);
+    let deleted = spawn_blocking(move || view.delete(&sets, TimeRange::new(start, end)));
+    let series = deleted.await.map_err(internal)?.map_err(|error| {
+        ApiError::new(ErrorType::Unavailable, format!("nothing was deleted: {error}"))
+    })?;
+    tracing::info!(target: "audit", %caller, series, "deleted series");
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-pub async fn clean_tombstones() -> ApiError {
-    unavailable("cleaning tombstones")
+/// Rewrites what holds deleted samples and answers when they are gone from the disk.
+pub async fn clean_tombstones(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    spawn_blocking(move || app.unscoped_store.clean_tombstones())
+        .await
+        .map_err(internal)?
+        .map_err(internal)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 pub async fn snapshot() -> ApiError {
@@ -49,6 +80,10 @@ pub async fn lifecycle(method: Method) -> Response {
     } else {
         plain(StatusCode::METHOD_NOT_ALLOWED, "Only POST or PUT requests allowed.")
     }
+}
+
+fn internal(error: impl std::fmt::Display) -> ApiError {
+    ApiError::new(ErrorType::Internal, error.to_string())
 }
 
 fn unavailable(what: &str) -> ApiError {

@@ -7,10 +7,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use metricstor_model::{
-    Labels, METRIC_NAME, MatchOp, Matcher, Samples, SelectError, SeriesSet, TENANT_LABEL, TimeRange,
+    Labels, METRIC_NAME, MatchOp, Matcher, Samples, SelectError, SeriesSet, StoredExemplar,
+    TENANT_LABEL, TimeRange,
 };
 use metricstor_promql::{Hints, Source};
-use metricstor_storage::{Cardinality, Description, Statistics, Store};
+use metricstor_storage::{Cardinality, Description, Statistics, Store, WriteError};
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -86,6 +87,27 @@ impl View {
             return Ok(Vec::new());
         }
         self.store.label_values(name, &self.all_narrowed(sets), range)
+    }
+
+    /// As [`Store::exemplars`].
+    pub fn exemplars(
+        &self,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<(Labels, Vec<StoredExemplar>)>, SelectError> {
+        let mut found = self.store.exemplars(&self.all_narrowed(sets), range, limit)?;
+        if self.hides_tenant {
+            for (labels, _) in &mut found {
+                *labels = labels.retain(|name| name != TENANT_LABEL);
+            }
+        }
+        Ok(found)
+    }
+
+    /// As [`Store::delete`], of what can be seen.
+    pub fn delete(&self, sets: &[Vec<Matcher>], range: TimeRange) -> Result<u64, WriteError> {
+        self.store.delete(&self.all_narrowed(sets), range)
     }
 
     /// What senders said about the metrics that can be seen, by name.

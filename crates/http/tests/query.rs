@@ -456,3 +456,39 @@ fn cardinality_counts_each_value_once_however_many_shards_have_it() {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
+
+#[test]
+fn deleted_samples_are_gone_when_the_answer_comes() {
+    let server = filled();
+    let count = |what: &str| {
+        let query = encoded(&format!("sum(count_over_time({what}[10m1s]))"));
+        let reply = server.get(&format!("/api/v1/query?query={query}"));
+        let json: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        json["data"]["result"][0]["value"][1].as_str().unwrap_or("0").to_owned()
+    };
+    let path = "/api/v1/admin/tsdb/delete_series";
+    let half = format!("match[]=up{{job=\"a\"}}&start={}&end={}", T - 600, T - 300);
+    let reply = server.post(path, &half);
+    assert_eq!((reply.status, reply.text()), (204, ""));
+    assert_eq!((count("up{job='a'}"), count("up{job!='a'}")), ("20".into(), "41".into()));
+    assert_eq!(server.post("/api/v1/admin/tsdb/clean_tombstones", "").status, 204);
+    assert_eq!(count("up{job='a'}"), "20");
+    assert_eq!(server.post(path, "match[]=up&match[]=requests_total").status, 204);
+    assert_eq!((count("up"), count("requests_total")), ("0".into(), "0".into()));
+    for (form, reason) in [
+        ("", "no match[] parameter provided"),
+        (
+            "match[]=%7B",
+            r#"invalid parameter "match[]": 1:2: parse error: unexpected end of input inside braces"#,
+        ),
+        ("match[]=up&start=2&end=1", "end timestamp must not be before start timestamp"),
+    ] {
+        let reply = server.post(path, form);
+        assert_eq!(
+            (reply.status, reply.text()),
+            (400, error("bad_data", reason).as_str()),
+            "{form}"
+        );
+    }
+    assert_eq!(server.get(path).status, 405);
+}

@@ -23,6 +23,8 @@ struct Series {
     samples: Vec<Sample>,
     #[prost(message, repeated, tag = "3")]
     histograms: Vec<Histogram>,
+    #[prost(message, repeated, tag = "4")]
+    exemplars: Vec<Exemplar>,
     #[prost(message, optional, tag = "5")]
     metadata: Option<Metadata>,
 }
@@ -49,6 +51,16 @@ struct Histogram {
     timestamp: i64,
     #[prost(int64, tag = "17")]
     start_timestamp: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Exemplar {
+    #[prost(uint32, repeated, tag = "1")]
+    labels: Vec<u32>,
+    #[prost(double, tag = "2")]
+    value: f64,
+    #[prost(int64, tag = "3")]
+    timestamp: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -115,6 +127,42 @@ fn samples_histograms_and_metadata_are_stored_and_counted() {
     assert_eq!(server.push(&older.body()).status, 204);
     let answer = server.get("/api/v1/series?match[]=requests");
     assert_eq!(answer.text().matches("__name__").count(), 1, "{}", answer.text());
+}
+
+#[test]
+fn exemplars_are_found_by_the_expressions_that_select_their_series() {
+    let server = Server::start();
+    let symbols = ["", "__name__", "took_bucket", "trace_id", "<f00>", "job", "a", "other"];
+    let exemplar =
+        |labels: &[u32], value, timestamp| Exemplar { labels: labels.to_vec(), value, timestamp };
+    let series = |labels: &[u32], exemplars| Series {
+        labels: labels.to_vec(),
+        samples: vec![sample(1.0, NOW)],
+        exemplars,
+        ..Series::default()
+    };
+    let both = vec![exemplar(&[3, 4], 0.25, NOW - 1500), exemplar(&[], 7.0, NOW)];
+    let reply = push(
+        &server,
+        &symbols,
+        vec![series(&[1, 2, 5, 6], both), series(&[1, 7], vec![exemplar(&[3, 4], 1.0, NOW)])],
+    );
+    assert_eq!((reply.status, reply.text()), (204, ""));
+    assert_eq!(written(&reply), [Some("2"), Some("0"), Some("3")]);
+    let took = r#"{"seriesLabels":{"__name__":"took_bucket","job":"a"},"exemplars":[{"labels":{"trace_id":"<f00>"},"value":"0.25","timestamp":1735693198.500},{"labels":{},"value":"7","timestamp":1735693200}]}"#;
+    let other = r#"{"seriesLabels":{"__name__":"other"},"exemplars":[{"labels":{"trace_id":"<f00>"},"value":"1","timestamp":1735693200}]}"#;
+    for (query, expected) in [
+        ("query=histogram_quantile(0.9,sum%20by(le)(rate(took_bucket%5B5m%5D)))", took.to_owned()),
+        ("query=took_bucket%2Fother", format!("{other},{took}")),
+        ("query=other&start=1&end=2", String::new()),
+        ("query=nothing", String::new()),
+    ] {
+        let reply = server.get(&format!("/api/v1/query_exemplars?{query}"));
+        let expected = format!(r#"{{"status":"success","data":[{expected}]}}"#);
+        assert_eq!((reply.status, reply.text()), (200, expected.as_str()), "{query}");
+    }
+    let posted = server.post("/api/v1/query_exemplars", "query=other&start=0&end=2e9");
+    assert!(posted.text().contains("trace_id"), "{}", posted.text());
 }
 
 #[test]

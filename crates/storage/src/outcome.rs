@@ -13,6 +13,8 @@ pub struct WriteOutcome {
     pub refused: Counts,
     /// Of `refused`, by `RefusalReason`.
     pub refused_by_reason: [u64; RefusalReason::ALL.len()],
+    /// Exemplars stored now or before.
+    pub accepted_exemplars: u64,
     /// Exemplars beyond a limit; no reason for the sender to do anything.
     pub dropped_exemplars: u64,
     /// The first refusal, with the series it concerns.

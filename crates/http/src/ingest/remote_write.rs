@@ -62,8 +62,8 @@ pub async fn remote_write(
     };
     app.instruments.writes.with(&[version.name()]).inc();
     let (counts, mut response) = match take(&app, &caller, version, body).await {
-        Ok(outcome) => (outcome.accepted, answer(&outcome)),
-        Err(refused) => (Counts::default(), refuse(&app, &refused)),
+        Ok(outcome) => (written(&outcome), answer(&outcome)),
+        Err(refused) => ([0; 3], refuse(&app, &refused)),
     };
     if version == Version::V2 {
         tell_written(counts, response.headers_mut());
@@ -76,15 +76,20 @@ fn refuse(app: &App, refused: &Refused) -> Response {
     refused.response(&app.config.requests)
 }
 
+/// Samples, histograms and exemplars that are stored.
+fn written(outcome: &WriteOutcome) -> [u64; 3] {
+    let Counts { samples, histograms } = outcome.accepted;
+    [samples, histograms, outcome.accepted_exemplars]
+}
+
 /// What a sender of 2.0 compares with what it sent.
-fn tell_written(counts: Counts, headers: &mut HeaderMap) {
-    // Exemplars are taken and not kept.
-    let written = [
-        ("x-prometheus-remote-write-samples-written", counts.samples),
-        ("x-prometheus-remote-write-histograms-written", counts.histograms),
-        ("x-prometheus-remote-write-exemplars-written", 0),
+fn tell_written(counts: [u64; 3], headers: &mut HeaderMap) {
+    let names = [
+        "x-prometheus-remote-write-samples-written",
+        "x-prometheus-remote-write-histograms-written",
+        "x-prometheus-remote-write-exemplars-written",
     ];
-    for (name, count) in written {
+    for (name, count) in names.into_iter().zip(counts) {
         headers.insert(name, HeaderValue::from(count));
     }
 }

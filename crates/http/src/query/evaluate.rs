@@ -1,12 +1,11 @@
-//! `query`, `query_range` and `query_exemplars`.
+//! `query` and `query_range`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use metricstor_promql::{QueryOptions, QueryTime, Stopwatch};
 
 use super::explain::stopwatch;
@@ -16,7 +15,6 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::param::{Form, parse_duration_parameter, read_form};
-use crate::reply::success;
 
 /// Prometheus' bound, checked before the query is even parsed.
 const POINTS_MAX: i64 = 11_000;
@@ -57,25 +55,6 @@ pub async fn range(
         ));
     }
     evaluate(&app, &caller, ask, form, QueryTime::Range { start, end, step }, limit).await
-}
-
-/// Exemplars are not kept: the answer is always empty.
-pub async fn exemplars(
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let form = read_form(request, &app.config.requests).await?;
-    let start = form.time_or("start", i64::MIN)?;
-    let end = form.time_or("end", i64::MAX)?;
-    if end < start {
-        return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
-    }
-    let query = form.get("query");
-    let expr = metricstor_promql::parse(query).map_err(|e| ApiError::bad_data(e.to_string()))?;
-    if metricstor_promql::selectors(&expr).is_empty() {
-        return Ok(StatusCode::NO_CONTENT.into_response());
-    }
-    Ok(success(|out| out.extend_from_slice(b"[]")))
 }
 
 async fn parameters(app: &App, request: Request) -> Result<(Ask, Form), ApiError> {

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod evaluate;
+mod exemplars;
 mod explain;
 mod federate;
 mod histogram;
@@ -13,7 +14,8 @@ mod selector;
 mod text;
 
 pub use catalog::{label_names, label_values, metadata, series};
-pub use evaluate::{exemplars, instant, range};
+pub use evaluate::{instant, range};
+pub use exemplars::exemplars;
 pub use federate::federate;
 pub use remote_read::remote_read;
 pub(crate) use run::{Ask, Reading, run};

@@ -150,6 +150,7 @@ impl<'a> Assembly<'a> {
             match labels.filter(|_| decoded && fits) {
                 None => self.outcome.dropped_exemplars += 1,
                 Some(labels) => {
+                    self.outcome.accepted_exemplars += 1;
                     let exemplar = StoredExemplar { timestamp, value: exemplar.value, labels };
                     let batch = &mut self.open[usize::from(place.shard)];
                     batch.exemplars.push((place.series, exemplar));
