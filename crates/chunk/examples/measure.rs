@@ -11,7 +11,8 @@ mod corpus;
 use std::io::Read;
 
 use corpus::{Corpus, Target};
-use metricstor_chunk::{timestamps, values};
+use metricstor_chunk::timestamps;
+use metricstor_chunk::values::{self, Packing};
 
 const SCRAPES: usize = 5760;
 const INTERVAL_MS: i64 = 15_000;
@@ -31,12 +32,14 @@ fn main() {
     let all: Vec<&[f64]> = series.iter().map(|s| &s[..]).collect();
     println!("{} series, {} vary; {} samples each", all.len(), varying.len(), SCRAPES);
     println!(
-        "| values | samples a chunk | bytes/sample | encode M/s | decode M/s | one block of 128 in, M chunks/s |"
+        "| values | packing | samples a chunk | bytes/sample | encode M/s | decode M/s | one block of 128 in, M chunks/s |"
     );
-    println!("|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|");
     for samples in [10, 60, 480, 5760] {
-        measure("all", &all, samples);
-        measure("varying", &varying, samples);
+        for packing in [Packing::Fast, Packing::Dense] {
+            measure("all", &all, samples, packing);
+            measure("varying", &varying, samples, packing);
+        }
     }
     println!("| timestamps | samples a chunk | bytes/timestamp | encode M/s | decode M/s |");
     println!("|---|---|---|---|---|");
@@ -62,7 +65,7 @@ fn scrape(corpus: &Corpus, targets: usize) -> (Vec<Vec<i64>>, Vec<Vec<f64>>) {
     (columns, series)
 }
 
-fn measure(name: &str, series: &[&[f64]], samples: usize) {
+fn measure(name: &str, series: &[&[f64]], samples: usize, packing: Packing) {
     let chunks: Vec<&[f64]> = series.iter().flat_map(|s| s.chunks_exact(samples)).collect();
     let total = chunks.len() * samples;
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
@@ -70,7 +73,7 @@ fn measure(name: &str, series: &[&[f64]], samples: usize) {
         bytes.clear();
         ends.clear();
         for chunk in &chunks {
-            values::encode(chunk, &mut bytes);
+            values::encode(chunk, packing, &mut bytes);
             ends.push(bytes.len());
         }
     });
@@ -95,7 +98,7 @@ fn measure(name: &str, series: &[&[f64]], samples: usize) {
     let middle = samples / 2 / 128 * 128;
     let part = decode(middle..samples.min(middle + 128));
     println!(
-        "| {name} | {samples} | {:.3} | {:.0} | {:.0} | {:.1} |",
+        "| {name} | {packing:?} | {samples} | {:.3} | {:.0} | {:.0} | {:.1} |",
         bytes.len() as f64 / total as f64,
         total as f64 / encode / 1e6,
         total as f64 / whole / 1e6,

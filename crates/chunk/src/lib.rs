@@ -6,9 +6,9 @@
 //! never allocates more than the caller's bound, and decodes only what overlaps the wanted range.
 //!
 //! ```
-//! use metricstor_chunk::values;
+//! use metricstor_chunk::values::{self, Packing};
 //! let mut bytes = Vec::new();
-//! values::encode(&[20.5, 20.75, 21.0], &mut bytes);
+//! values::encode(&[20.5, 20.75, 21.0], Packing::Fast, &mut bytes);
 //! let mut out = Vec::new();
 //! values::decode(&bytes, 3, 1..3, &mut out)?;
 //! assert_eq!(out, [20.75, 21.0]);
@@ -17,6 +17,7 @@
 
 mod bits;
 pub mod body;
+mod dense;
 mod error;
 mod histograms;
 mod ints;

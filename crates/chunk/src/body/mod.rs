@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use metricstor_model::{FloatHistogram, Samples};
 
+use crate::values::Packing;
 use crate::varint::{Input, put_varint};
 use crate::{DecodeError, Stats, histograms, ints, values};
 
@@ -24,7 +25,7 @@ const HAS_START_TIMESTAMPS: u8 = 0x04;
 const STATS_SAMPLES_MIN: usize = 256;
 
 /// Appends the samples at `range`, without their timestamps.
-pub fn encode(samples: &Samples, range: Range<usize>, out: &mut Vec<u8>) {
+pub fn encode(samples: &Samples, range: Range<usize>, packing: Packing, out: &mut Vec<u8>) {
     let mut plain = Vec::new();
     let mut values = &samples.values[range.clone()];
     let histograms = histograms_in(samples, range.clone());
@@ -42,13 +43,13 @@ pub fn encode(samples: &Samples, range: Range<usize>, out: &mut Vec<u8>) {
         | has(!histograms.is_empty(), HAS_HISTOGRAMS)
         | has(!starts.is_empty(), HAS_START_TIMESTAMPS);
     if flags == 0 {
-        return values::encode(values, out);
+        return values::encode(values, packing, out);
     }
     out.push(SECTIONS | flags);
     if let Some(stats) = stats {
         stats.put(out);
     }
-    put_sized(out, |out| values::encode(values, out));
+    put_sized(out, |out| values::encode(values, packing, out));
     if !histograms.is_empty() {
         put_sized(out, |out| histograms::encode(&histograms, out));
     }

@@ -39,7 +39,7 @@ proptest! {
         let mut out = Samples::default();
         for range in [0..cut, cut..count] {
             let mut bytes = Vec::new();
-            encode(&samples, range.clone(), &mut bytes);
+            encode(&samples, range.clone(), Packing::Dense, &mut bytes);
             decode(&bytes, range.len(), 0..range.len(), LIMIT, &mut out).unwrap();
         }
         prop_assert_eq!(text(&out), text(&samples));
@@ -51,7 +51,7 @@ proptest! {
         let (a, b) = (a.index(count + 1), b.index(count + 1));
         let part = a.min(b)..a.max(b);
         let mut bytes = Vec::new();
-        encode(&samples, 0..count, &mut bytes);
+        encode(&samples, 0..count, Packing::Dense, &mut bytes);
         let mut out = Samples::default();
         decode(&bytes, count, part.clone(), LIMIT, &mut out).unwrap();
         let expected = Samples {
@@ -66,7 +66,7 @@ proptest! {
     #[test]
     fn damaged_bytes_do_not_panic(samples in samples(), at: prop::sample::Index, flip in 1u8..) {
         let mut bytes = Vec::new();
-        encode(&samples, 0..samples.len(), &mut bytes);
+        encode(&samples, 0..samples.len(), Packing::Dense, &mut bytes);
         if !bytes.is_empty() {
             let at = at.index(bytes.len());
             bytes[at] ^= flip;
@@ -82,7 +82,7 @@ fn aggregates_of_long_chunks_are_stored() {
         let values: Vec<f64> = (0..count).map(|i| i as f64 / 10.0).collect();
         let samples = Samples { values: values.clone(), ..Samples::default() };
         let mut bytes = Vec::new();
-        encode(&samples, 0..count, &mut bytes);
+        encode(&samples, 0..count, Packing::Dense, &mut bytes);
         assert_eq!(stats(&bytes, count), Ok(Stats::of(&values)));
         assert_eq!(Sections::read(&bytes, count).unwrap().stats.is_some(), count == 1000);
     }

@@ -6,8 +6,9 @@ use metricstor_model::FloatHistogram;
 
 use super::hint_code;
 use super::shape::Shape;
+use crate::ints;
+use crate::values::{self, Packing};
 use crate::varint::put_varint;
-use crate::{ints, values};
 
 /// Appends the histograms with their positions (ascending).
 pub fn encode(histograms: &[(usize, Arc<FloatHistogram>)], out: &mut Vec<u8>) {
@@ -62,7 +63,7 @@ fn put_ints(ints: impl Iterator<Item = i64>, out: &mut Vec<u8>) {
 
 fn put_values(values: impl Iterator<Item = f64>, out: &mut Vec<u8>) {
     let mut encoded = Vec::new();
-    values::encode(&values.collect::<Vec<_>>(), &mut encoded);
+    values::encode(&values.collect::<Vec<_>>(), Packing::Fast, &mut encoded);
     put_sized(&encoded, out);
 }
 

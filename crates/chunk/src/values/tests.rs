@@ -7,8 +7,12 @@ fn bits(values: &[f64]) -> Vec<u64> {
 
 /// Encodes, decodes all and a part, returns the size.
 fn check(values: &[f64]) -> usize {
+    check_packing(values, Packing::Dense).min(check_packing(values, Packing::Fast))
+}
+
+fn check_packing(values: &[f64], packing: Packing) -> usize {
     let mut bytes = Vec::new();
-    encode(values, &mut bytes);
+    encode(values, packing, &mut bytes);
     let mut out = vec![f64::MAX];
     decode(&bytes, values.len(), 0..values.len(), &mut out).unwrap();
     assert!(bits(&out[1..]) == bits(values), "{:?} for {values:?}", &out[1..]);
@@ -80,7 +84,7 @@ proptest! {
     #[test]
     fn damaged_bytes_do_not_panic(values in produced(), at: prop::sample::Index, flip in 1u8..) {
         let mut bytes = Vec::new();
-        encode(&values, &mut bytes);
+        encode(&values, Packing::Dense, &mut bytes);
         if !bytes.is_empty() {
             let at = at.index(bytes.len());
             bytes[at] ^= flip;

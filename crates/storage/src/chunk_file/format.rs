@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use metricstor_chunk::values::Packing;
 use metricstor_model::TimeRange;
 
 use super::ChunkFileError;
@@ -12,6 +13,9 @@ pub const CHECKSUM_SIZE: usize = 4;
 const HEADER_MAGIC: [u8; 8] = *b"MSCHUNKS";
 const FOOTER_MAGIC: [u8; 8] = *b"MSCHUNKE";
 const VERSION: u16 = 2;
+
+/// The level of files that cover a day.
+const DENSE_LEVEL: u8 = 2;
 
 /// What the columns of a file are; downsampled aggregates will be further kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,6 +38,11 @@ pub struct FileMeta {
 impl FileMeta {
     pub fn new(level: u8, shard: u32) -> Self {
         Self { level, shard, kind: ColumnKind::Samples, position: 0 }
+    }
+
+    /// Files of a day and more are read rarely and kept long.
+    pub(super) fn packing(&self) -> Packing {
+        if self.level < DENSE_LEVEL { Packing::Fast } else { Packing::Dense }
     }
 
     pub(super) fn header(&self) -> [u8; HEADER_SIZE] {

@@ -103,7 +103,10 @@ impl<'f> ChunkFileWriter<'f> {
     ) -> Result<(), ChunkFileError> {
         let column = self.columns.address(&samples.timestamps[range.clone()], &mut self.output)?;
         let offset = self.output.offset();
-        let size = self.output.put_checked(|out| body::encode(samples, range, out))?;
+        let packing = self.meta.packing();
+        let size = self.output.put_checked(|out| {
+            body::encode(samples, range, packing, out);
+        })?;
         let too_large = |_| ChunkFileError::TooLarge { what: "a chunk", limit: u32::MAX as u64 };
         let size = u32::try_from(size).map_err(too_large)?;
         self.entries.push(Entry { series, column, offset, size });
