@@ -42,6 +42,16 @@ pub(crate) struct Definition {
 pub(crate) struct Malformed(pub &'static str);
 
 impl Batch {
+    /// Empty, with room for this many series and samples.
+    pub fn with_room(runs: usize, samples: usize) -> Self {
+        Self {
+            runs: Vec::with_capacity(runs),
+            timestamps: Vec::with_capacity(samples),
+            values: Vec::with_capacity(samples),
+            ..Self::default()
+        }
+    }
+
     pub fn clear(&mut self) {
         self.definitions.clear();
         self.runs.clear();

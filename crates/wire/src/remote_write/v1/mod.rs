@@ -16,7 +16,10 @@ use crate::protobuf::{Fields, Value};
 pub fn decode(body: &[u8], limits: Limits) -> Result<WriteRequest<'_>, DecodeError> {
     let mut request = WriteRequest::default();
     // A sample with its labels takes about 100 bytes; a wrong guess costs one reallocation.
-    request.series.reserve((body.len() / 100).min(limits.samples_max));
+    let guess = (body.len() / 100).min(limits.samples_max);
+    request.series.reserve(guess);
+    request.timestamps.reserve(guess);
+    request.values.reserve(guess);
     let mut fields = Fields::new(body, 0);
     while let Some((number, value)) = fields.next()? {
         match (number, value) {
