@@ -51,9 +51,13 @@ pub(super) fn next(files: &[Candidate], now: i64, bounds: Bounds) -> Option<Plan
     })
 }
 
-/// Merges everything that may share a file, whatever its age.
+/// Merges everything that may share a file, whatever its age; a lone file is rewritten once, for
+/// wider levels are packed more densely.
 pub(super) fn everything(files: &[Candidate], bounds: Bounds) -> Option<Plan> {
-    plan_level(files, levels(bounds).last()?, |files, _| files.len() >= 2)
+    let last = levels(bounds).last()?;
+    plan_level(files, last, |files, _| {
+        files.len() >= 2 || files.iter().any(|file| usize::from(file.level) <= last)
+    })
 }
 
 /// The levels whose files span no more than they may.
@@ -140,6 +144,9 @@ mod tests {
             file("c", 721 * HOUR, 722 * HOUR),
         ];
         assert_eq!(everything(&files, FREE).unwrap().inputs, ["a", "b"]);
-        assert_eq!(everything(&files[2..], FREE), None);
+        let lone = everything(&files[2..], FREE).unwrap();
+        assert_eq!((&lone.inputs[..], lone.level), (&["c".to_owned()][..], 3));
+        let packed = Candidate { level: 3, ..files[2].clone() };
+        assert_eq!(everything(&[packed], FREE), None);
     }
 }
