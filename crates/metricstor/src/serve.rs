@@ -11,7 +11,7 @@ use metricstor_http::{
 };
 use metricstor_promql::Engine;
 use metricstor_storage::files::Disk;
-use metricstor_storage::{Clock, Store, StoreConfig};
+use metricstor_storage::{Clock, HashSecret, Store, StoreConfig};
 use rustix::system::uname;
 use systemd_journal_logger::connected_to_journal;
 
@@ -89,7 +89,8 @@ async fn run(app: Arc<App>, settings: &Settings, dir: &Path) -> anyhow::Result<(
 fn open_store(settings: &Settings) -> anyhow::Result<Store> {
     // For a new directory only: whose log it is.
     let node_id = u128::from_le_bytes(metricstor_pki::random()?);
-    let config = StoreConfig { node_id, ..settings.store.clone() };
+    let hash_secret = HashSecret(metricstor_pki::random()?);
+    let config = StoreConfig { node_id, hash_secret, ..settings.store.clone() };
     let (store, found) = Store::open(config, Arc::new(Disk), clock())?;
     let range = store.statistics().range;
     tracing::info!(

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::known::HashSecret;
+
 /// What a store needs to know; plain data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoreConfig {
@@ -10,6 +12,8 @@ pub struct StoreConfig {
     pub dir: PathBuf,
     /// Who owns a new data directory, chosen at random; an existing one keeps its own.
     pub node_id: u128,
+    /// Keys the recognition of label bytes; drawn at random at every start.
+    pub hash_secret: HashSecret,
     /// Samples older than this are refused and deleted; milliseconds.
     pub retention_ms: i64,
     /// The oldest files are deleted until the others are no larger together; bytes.
@@ -51,6 +55,7 @@ impl StoreConfig {
         Self {
             dir: dir.into(),
             node_id: 0,
+            hash_secret: HashSecret::default(),
             retention_ms: 15 * 24 * 3_600_000,
             retention_bytes: None,
             future_max_ms: 10 * 60_000,

@@ -5,7 +5,26 @@
 //! It is a cache: everything in it can be found again by decoding the labels.
 
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::const_xxh3::const_custom_default_secret;
+use xxhash_rust::xxh3::xxh3_128_with_secret;
+
+/// What the hash of label bytes is keyed with. A server draws it at random, so that no sender can
+/// find bytes that would be taken for another's series.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HashSecret(pub [u8; 192]);
+
+impl Default for HashSecret {
+    /// The same everywhere: for tests.
+    fn default() -> Self {
+        Self(const_custom_default_secret(0))
+    }
+}
+
+impl std::fmt::Debug for HashSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HashSecret")
+    }
+}
 
 /// Where a series lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,8 +47,8 @@ pub(crate) struct Known {
 
 impl Key {
     #[inline]
-    pub fn of(labels: &[u8]) -> Self {
-        let hash = xxh3_128(labels);
+    pub fn of(labels: &[u8], secret: &HashSecret) -> Self {
+        let hash = xxh3_128_with_secret(labels, &secret.0);
         Self(hash as u64, (hash >> 64) as u64)
     }
 
@@ -90,7 +109,7 @@ mod tests {
     use super::*;
 
     fn key(i: u32) -> Key {
-        Key::of(&i.to_le_bytes())
+        Key::of(&i.to_le_bytes(), &HashSecret::default())
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub mod wal;
 mod writer;
 
 pub use committer::Done;
-pub use config::{LabelLimits, StoreConfig};
+pub use config::{HashSecret, LabelLimits, StoreConfig};
 pub use error::StorageError;
 pub use index::Cardinality;
 pub use metadata::{Description, MetadataStore};

@@ -47,10 +47,12 @@ pub enum RefusalReason {
     TooManySeries,
     /// The sender has as many active series as its own limit allows.
     SenderSeriesLimit,
+    /// Another series has the same 128-bit id.
+    IdCollision,
 }
 
 impl RefusalReason {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::InvalidLabels,
         Self::TooOld,
         Self::TooFarAhead,
@@ -58,6 +60,7 @@ impl RefusalReason {
         Self::InvalidHistogram,
         Self::TooManySeries,
         Self::SenderSeriesLimit,
+        Self::IdCollision,
     ];
 
     pub fn name(self) -> &'static str {
@@ -69,6 +72,7 @@ impl RefusalReason {
             Self::InvalidHistogram => "invalid_histogram",
             Self::TooManySeries => "too_many_series",
             Self::SenderSeriesLimit => "sender_series_limit",
+            Self::IdCollision => "id_collision",
         }
     }
 }

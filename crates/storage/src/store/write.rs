@@ -76,7 +76,7 @@ impl Inner {
         let mut strangers = Vec::new();
         let mut guess = usize::MAX;
         for (position, series) in request.series.iter().enumerate() {
-            let key = Key::of(series.labels.bytes).salted(writer.salt());
+            let key = Key::of(series.labels.bytes, &self.config.hash_secret).salted(writer.salt());
             match known.find(key, &mut guess) {
                 Some(place) if admits(active, place) => assembly.add(place, series),
                 Some(_) => refuse_for_sender(writer, series, assembly),
@@ -119,9 +119,15 @@ impl Inner {
                 continue;
             }
             let place = match self.place(id, &pairs) {
-                Placed::Known(place) => {
+                Placed::Known(place) if self.has_labels(place, &pairs) => {
                     assembly.add(place, series);
                     place
+                }
+                Placed::Known(_) => {
+                    assembly.refuse_series(RefusalReason::IdCollision, series, || {
+                        format!("{} has the id of another series", describe(series))
+                    });
+                    continue;
                 }
                 Placed::New(place) => {
                     assembly.add_new(place, &pairs, series);
@@ -147,6 +153,12 @@ impl Inner {
         let shard = shard_of(id, self.shards.shards.len());
         let series = self.shards.shards[usize::from(shard)].index().get(id)?;
         Some(Place { shard, series })
+    }
+
+    /// Ids are hashes that anybody can compute: two label sets made to collide must not share samples.
+    fn has_labels(&self, place: Place, pairs: &[(&str, &str)]) -> bool {
+        let index = self.shards.shards[usize::from(place.shard)].index();
+        index.pairs(place.series).eq(pairs.iter().copied())
     }
 
     /// The place of a series, made if it has none.
@@ -222,4 +234,50 @@ enum Placed {
 fn shard_of(id: SeriesId, shards: usize) -> u16 {
     let slot = (id.0 >> 116) as u32;
     (slot * shards as u32 / SLOTS) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+
+    use metricstor_model::EncodedLabels;
+
+    use super::*;
+    use crate::config::StoreConfig;
+    use crate::files::Disk;
+
+    fn decode<'a>(bytes: &'a [u8], pairs: &mut Vec<(&'a str, &'a str)>) -> Result<(), LabelsFault> {
+        pairs.push(("__name__", std::str::from_utf8(bytes).expect("a test's name")));
+        Ok(())
+    }
+
+    #[test]
+    fn a_series_made_to_have_anothers_id_gets_none_of_its_samples() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) =
+            Store::open(StoreConfig::new(dir.path()), Arc::new(Disk), Arc::new(|| 1000)).unwrap();
+        let forged = [("__name__", "forged")];
+        let id = SeriesId::of_pairs(TENANT, forged.iter().copied());
+        // Finding such labels takes effort; here the victim is simply given the forger's id.
+        let shard = shard_of(id, store.inner.shards.shards.len());
+        let victim = [("__name__", "victim")];
+        store.inner.shards.shards[usize::from(shard)].index_mut().create(id, victim.into_iter());
+
+        let mut request = WriteRequest::default();
+        request.timestamps.push(1000);
+        request.values.push(1.0);
+        request.series.push(WriteSeries {
+            labels: EncodedLabels { bytes: b"forged", decode },
+            samples: 0..1,
+            histograms: 0..0,
+            exemplars: 0..0,
+        });
+        for _ in 0..2 {
+            let (done, outcome) = mpsc::channel();
+            store.write(&request, Box::new(move |result| done.send(result).unwrap()));
+            let outcome = outcome.recv().unwrap().unwrap();
+            assert_eq!(outcome.accepted.samples, 0);
+            assert_eq!(outcome.first_refusal.unwrap().reason, RefusalReason::IdCollision);
+        }
+    }
 }
