@@ -38,6 +38,17 @@ in
         {
           listen = "0.0.0.0:9101";
           storage.retention = "90d";
+          policy = [
+            {
+              who = "agent/*";
+              may = [ "write" ];
+              stamp.instance = "{name}";
+            }
+            {
+              who = "user/*";
+              may = [ "write" "read" "rules" "admin" ];
+            }
+          ];
         }
       '';
       description = ''
@@ -102,6 +113,8 @@ in
       restartTriggers = [ file ];
       serviceConfig = import ./hardening.nix // {
         Type = "notify";
+        # Takes a changed policy over; other settings need a restart.
+        ExecReload = "${lib.getExe' pkgs.coreutils "kill"} -HUP $MAINPID";
         ExecStart = "${lib.getExe cfg.package} serve --config /etc/metricstor/metricstor.yml --data-dir %S/metricstor";
         EnvironmentFile = lib.optional (cfg.environmentFile != null) cfg.environmentFile;
         LoadCredential = lib.mapAttrsToList (name: path: "${name}:${path}") cfg.credentials;

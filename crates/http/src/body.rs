@@ -4,7 +4,7 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::BODY_BYTES_PER_SECOND;
 
@@ -49,4 +49,29 @@ pub async fn read_body(mut body: Body, limit: usize, grace: Duration) -> Result<
         all.extend_from_slice(&data);
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// A body that nobody will read is taken in up to this size, before its request is refused…
+const DISCARDED_BYTES_MAX: u64 = 256 * 1024;
+/// …and for this long.
+const DISCARD_TIME: Duration = Duration::from_secs(2);
+
+/// Takes in a small body of a request that is refused whatever it says: clients that still write when
+/// the answer comes, over HTTP/2 above all, report a broken connection instead of the answer.
+pub async fn discard(mut body: Body) {
+    use axum::body::HttpBody;
+    if body.size_hint().lower() > DISCARDED_BYTES_MAX {
+        return;
+    }
+    let all = async {
+        let mut received = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            received += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if received > DISCARDED_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // Too slow is as good as gone.
+    let _ = timeout(DISCARD_TIME, all).await;
 }

@@ -15,6 +15,7 @@ use metricstor_pki::Verb;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
+use crate::body::discard;
 use crate::caller::{Caller, Peer, Refused};
 use crate::error::{ApiError, ErrorType};
 use crate::reply::plain;
@@ -37,6 +38,7 @@ pub fn router(app: Arc<App>) -> Router {
         )
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&app), strangers))
         .layer(CatchPanicLayer::custom(move |_panic| {
             panics.inc();
             internal()
@@ -149,6 +151,25 @@ fn internal() -> Response {
 }
 
 /// Lets those through whom the policy grants the verb, with their [`Caller`].
+/// Who shows neither certificate nor token learns of nothing but health and enrolment, not even which
+/// paths there are.
+async fn strangers(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path();
+    let is_open = path == "/-/healthy" || path.starts_with("/pki/v1/");
+    let is_stranger = matches!(peer, Peer::Anonymous(_))
+        && !request.headers().contains_key(header::AUTHORIZATION);
+    if is_stranger && !is_open {
+        app.instruments.refused_requests.with(&[Refused::Unknown.reason()]).inc();
+        return answer(&Refused::Unknown, request).await;
+    }
+    next.run(request).await
+}
+
 async fn guard(
     State((app, verb)): State<(Arc<App>, Verb)>,
     Extension(peer): Extension<Peer>,
@@ -171,12 +192,14 @@ async fn guard(
                 let path = request.uri().path();
                 tracing::warn!(target: "audit", %peer, %verb, path, reason = %refused, "refused a request");
             }
-            answer(&refused, request.version())
+            answer(&refused, request).await
         }
     }
 }
 
-fn answer(refused: &Refused, version: Version) -> Response {
+async fn answer(refused: &Refused, request: Request) -> Response {
+    let version = request.version();
+    discard(request.into_body()).await;
     let text = refused.to_string();
     let mut response = match refused {
         Refused::Unknown | Refused::Bearer => {
@@ -243,6 +266,7 @@ async fn cross_origin(request: Request, next: Next) -> Response {
     }
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(origin) = origin {
         let allow = |text| HeaderValue::from_static(text);
         headers.insert(

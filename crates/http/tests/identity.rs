@@ -68,6 +68,25 @@ fn an_idle_connection_of_a_revoked_identity_is_closed_within_five_seconds() {
 }
 
 #[test]
+fn an_http_2_connection_of_a_revoked_identity_is_closed_within_five_seconds() {
+    let secured = Secured::start();
+    let mut config = (*secured.client(&secured.issue("agent/stolen"))).clone();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let mut stream = secured.connect(Arc::new(config));
+    // The preface and empty settings; the server answers with its own.
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(head[3], 4, "a frame of settings");
+    revoke(&secured, "agent/stolen");
+    let start = Instant::now();
+    let mut rest = Vec::new();
+    // Closed without a farewell, perhaps.
+    let _ = stream.read_to_end(&mut rest);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
 fn a_connection_ends_with_its_certificate() {
     let secured = Secured::start();
     // Certificates are valid from five minutes before they are issued.
@@ -108,7 +127,9 @@ fn without_a_certificate_there_is_health_and_nothing_else() {
         assert_eq!(reply.status, 401, "{}", String::from_utf8_lossy(request));
         assert!(reply.text().contains("metricstor enrol"), "the next step is named");
     }
-    assert_eq!(secured.ask_anonymously(get("/nothing")).status, 404);
+    for path in ["/-/ready", "/nothing", "/api/v1/write"] {
+        assert_eq!(secured.ask_anonymously(get(path)).status, 401, "{path}");
+    }
 }
 
 #[test]

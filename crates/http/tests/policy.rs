@@ -67,7 +67,36 @@ fn ways_to_read() -> Vec<String> {
         "/api/v1/metadata".to_owned(),
         "/api/v1/status/tsdb?limit=100".to_owned(),
         format!("/api/v1/query_exemplars?query={all}"),
+        "/api/v1/search/metric_names".to_owned(),
+        "/api/v1/search/label_names".to_owned(),
+        "/api/v1/search/label_values?label=owner".to_owned(),
+        "/api/v1/search/label_values?label=__tenant__".to_owned(),
     ]
+}
+
+/// What remote read answers when asked for everything; texts in it stand as they are.
+fn read_remotely(secured: &Secured, who: &Credentials) -> String {
+    let mut query = vec![0x08, 0, 0x10];
+    let mut end = NOW as u64 + 1;
+    while end >= 0x80 {
+        query.push(end as u8 | 0x80);
+        end >>= 7;
+    }
+    query.push(end as u8);
+    let matcher = [&[0x08, 2, 0x12, 8][..], b"__name__", &[0x1a, 2], b".+"].concat();
+    query.extend_from_slice(&[0x1a, matcher.len() as u8]);
+    query.extend_from_slice(&matcher);
+    let message = [&[0x0a, query.len() as u8][..], &query].concat();
+    let body = support::snappy(&message);
+    let head = format!(
+        "POST /api/v1/read HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n\
+         Content-Encoding: snappy\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let reply = secured.ask(who, [head.as_bytes(), &body].concat());
+    assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
+    let answer = snap::raw::Decoder::new().decompress_vec(&reply.body).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[test]
@@ -98,6 +127,9 @@ fn tenants_never_see_each_other() {
             assert!(!found.contains("__tenant__"), "{path}: {found}");
         }
         assert!(answer(&secured, &reader, &ways_to_read()[0]).contains(own));
+        let found = read_remotely(&secured, &reader);
+        assert!(found.contains(own) && !found.contains("__tenant__"), "{found}");
+        assert!(others.iter().all(|other| !found.contains(other)), "{own}: {found}");
     }
     // The server's own figures are for those who may see everything.
     assert_eq!(secured.ask(&secured.issue("service/shop"), get("/metrics")).status, 403);
@@ -169,6 +201,8 @@ fn forced_matchers_hold_at_every_way_to_read() {
         let found = answer(&secured, &reader, &path);
         assert!(!found.contains("hidden") && !found.contains("secret"), "{path}: {found}");
     }
+    let found = read_remotely(&secured, &reader);
+    assert!(found.contains("visible") && !found.contains("secret"), "{found}");
     let asked = answer(&secured, &reader, &query("{env=\"secret\"} or visible"));
     assert!(asked.contains("visible") && !asked.contains("secret"), "{asked}");
 }

@@ -2,14 +2,17 @@
 //!
 //! Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration.
 
+mod ca;
 mod check;
 mod cli;
 mod client;
 mod config;
+mod enrol;
 mod inspect;
 mod log;
 mod memory;
 mod pki;
+mod policy;
 mod policy_watch;
 mod query;
 mod serve;
@@ -30,6 +33,9 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve::serve(&args),
         Command::Query(args) => query::query(&args),
+        Command::Ca(args) => ca::ca(&args),
+        Command::Enrol(args) => enrol::enrol(&args),
+        Command::Policy(command) => policy::policy(&command),
         Command::CheckConfig(args) => check::config(&args),
         Command::Check(Check::Promql { expr }) => check::promql(&expr),
         Command::Inspect(args) => inspect::inspect(&args),

@@ -57,7 +57,7 @@ fn shell(path: &Path) -> String {
 }
 
 /// A path as a YAML scalar; JSON's strings are YAML's.
-fn yaml(path: &Path) -> String {
+pub fn yaml(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
     if text.chars().all(plain) { text } else { serde_json::Value::String(text).to_string() }

@@ -36,6 +36,32 @@ fn without_a_certificate_nothing_is_written_or_read() {
 }
 
 #[test]
+fn tls_1_2_is_spoken_by_setting_only() {
+    let speaks = |setting: &[(&str, &str)]| {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start_with(dir.path(), setting);
+        curl(&server, &["--tls-max", "1.2"], "/-/healthy").status.success()
+    };
+    assert!(!speaks(&[]));
+    assert!(speaks(&[("METRICSTOR_TLS__ALLOW_TLS12", "true")]));
+}
+
+#[test]
+fn by_setting_nothing_is_said_without_a_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_with(dir.path(), &[("METRICSTOR_TLS__REQUIRE_CERTIFICATE", "true")]);
+    let output = Command::new("curl")
+        .args(["-sS", "--max-time", "10", "--cacert"])
+        .arg(server.dir.join("data/pki/ca.crt"))
+        .arg(format!("https://{}/-/healthy", server.tls))
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && error.contains("certificate required"), "{error}");
+    assert!(curl(&server, &[], "/-/healthy").status.success());
+}
+
+#[test]
 fn a_second_start_finds_certificates_and_samples_again() {
     let dir = tempfile::tempdir().unwrap();
     let ca = |server: &Server| std::fs::read(server.dir.join("data/pki/ca.crt")).unwrap();

@@ -1,14 +1,17 @@
 //! Bytes from strangers, damaged in seeded ways: every parser answers, none panics, none is fooled.
+//!
+//! `METRICSTOR_FUZZ_SECONDS=600 cargo test --release -p metricstor-pki --test damaged_input` goes on
+//! for that long with enrolment requests, and as long with policies.
 
 #![allow(clippy::unwrap_used, reason = "a panic is the failure report, in helpers too")]
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metricstor_pki::{
-    ApplicantKey, EnrolError, EnrolRequest, Identity, Kind, Refusal, Registrar, TokenSpec,
-    certificates_from_pem, parse_uri, uri,
+    ApplicantKey, ApprovalRequest, EnrolError, EnrolRequest, Identity, Kind, Policy, Refusal,
+    Registrar, RenewRequest, Rule, TokenSpec, Verb, certificates_from_pem, parse_uri, uri,
 };
 use support::*;
 
@@ -43,6 +46,19 @@ impl Dice {
         }
         damaged
     }
+}
+
+/// Runs so many rounds, or for as long as the environment says.
+fn repeat(rounds: usize, mut round: impl FnMut()) {
+    (0..rounds).for_each(|_| round());
+    let Ok(seconds) = std::env::var("METRICSTOR_FUZZ_SECONDS") else { return };
+    let end = Instant::now() + Duration::from_secs(seconds.parse().unwrap());
+    let mut more = 0_u64;
+    while Instant::now() < end {
+        round();
+        more += 1;
+    }
+    println!("{more} more rounds in {seconds} s");
 }
 
 #[test]
@@ -101,12 +117,15 @@ fn a_damaged_enrolment_request_gets_no_certificate() {
     let request = ApplicantKey::generate().unwrap().enrol(&token, "web-1");
     let json = serde_json::to_vec(&request).unwrap();
     let mut dice = Dice(4);
-    for _ in 0..10_000 {
-        let Ok(damaged) = serde_json::from_slice::<EnrolRequest>(&dice.damage(&json)) else {
-            continue;
-        };
+    repeat(10_000, || {
+        let bytes = dice.damage(&json);
+        // Whatever it is, it is no other sort of request that is granted anything either.
+        if let Ok(approval) = serde_json::from_slice::<ApprovalRequest>(&bytes) {
+            assert!(registrar.ask_approval(&approval, day(0)).is_err());
+        }
+        let Ok(damaged) = serde_json::from_slice::<EnrolRequest>(&bytes) else { return };
         if damaged == request {
-            continue;
+            return;
         }
         match registrar.enrol(&damaged, day(0)) {
             Err(EnrolError::Refused(Refusal::UnknownToken) | EnrolError::Csr(_)) => {}
@@ -114,6 +133,74 @@ fn a_damaged_enrolment_request_gets_no_certificate() {
             // PEM may be damaged without another meaning, in its line breaks for instance.
             Ok(_) => assert_eq!((damaged.name, damaged.proof), ("web-1".into(), request.proof)),
         }
-    }
+    });
     registrar.enrol(&request, day(0)).unwrap();
+}
+
+/// A renewal with an expired certificate is the one request that brings its own proof of identity.
+#[test]
+fn a_damaged_renewal_renews_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut registrar = Registrar::open(dir.path(), &domain(), day(0)).unwrap();
+    let spec = TokenSpec {
+        kind: Kind::Agent,
+        names: "web-1".parse().unwrap(),
+        uses: 1,
+        lifetime: Duration::from_secs(3_600),
+    };
+    let token = registrar.create_token(&spec, "user/admin", day(0)).unwrap();
+    let key = ApplicantKey::generate().unwrap();
+    let answer = registrar.enrol(&key.enrol(&token, "web-1"), day(0)).unwrap();
+    let old = key.accept(&answer, None, day(0)).unwrap();
+    let request = ApplicantKey::generate().unwrap().renew_expired(&old.credentials).unwrap();
+    let json = serde_json::to_vec(&request).unwrap();
+    let mut dice = Dice(5);
+    repeat(3_000, || {
+        let Ok(damaged) = serde_json::from_slice::<RenewRequest>(&dice.damage(&json)) else {
+            return;
+        };
+        if damaged == request {
+            return;
+        }
+        if let Ok(answer) = registrar.renew(None, &damaged, day(20)) {
+            // Damage to PEM without another meaning: the key is still the one that was signed for.
+            let chain = certificates_from_pem(answer.chain.as_bytes()).unwrap();
+            let identity = Identity::from_certificate(&chain[0]).unwrap();
+            assert_eq!(identity.subject, subject("agent/web-1"));
+            assert_eq!(
+                damaged.expired.unwrap().signature,
+                request.expired.clone().unwrap().signature
+            );
+        }
+    });
+}
+
+/// A damaged policy is refused, or is a policy that grants nobody what the whole one does not name.
+#[test]
+fn a_damaged_policy_is_refused_or_well_formed() {
+    const RULES: &str = r#"[{"who":["agent/web-*","agent/*.dc1"],"may":["write"],"tenant":"shop",
+        "stamp":{"instance":"{name}","via":"{kind}@{trust_domain}"},
+        "limits":{"samples_per_second":10,"active_series":5,"label_value_bytes":9}},
+        {"who":"service/grafana","may":["read"],"read_tenants":["shop"],"only":["env=~\"a|b.*\""]},
+        {"who":"*","may":["read","rules"]}]"#;
+    let mut dice = Dice(6);
+    let names = ["agent/web-1", "agent/a.dc1", "service/grafana", "user/x", "node/n"];
+    let mut built = 0_u64;
+    repeat(20_000, || {
+        let Ok(rules) = serde_json::from_slice::<Vec<Rule>>(&dice.damage(RULES.as_bytes())) else {
+            return;
+        };
+        let Ok(policy) = Policy::new(&rules) else { return };
+        built += 1;
+        for name in names {
+            let who = subject(name);
+            for verb in [Verb::Write, Verb::Read, Verb::Rules, Verb::Admin, Verb::Peer] {
+                if let Ok(grant) = policy.decide(&who, verb) {
+                    assert!(rules[grant.rule() - 1].may.contains(&verb));
+                    assert!(grant.only().iter().all(|matcher| !matcher.name.is_empty()));
+                }
+            }
+        }
+    });
+    assert!(built > 300, "only {built} policies were built");
 }

@@ -18,7 +18,7 @@ use tokio::task::spawn_blocking;
 
 use super::answer::{Refused, answer};
 use crate::app::App;
-use crate::body::read_body;
+use crate::body::{discard, read_body};
 use crate::caller::Caller;
 use crate::config::RequestLimits;
 use crate::sender::Sender;
@@ -58,7 +58,10 @@ pub async fn remote_write(
 ) -> Response {
     let version = match version(&headers) {
         Ok(version) => version,
-        Err(refused) => return refuse(&app, &refused),
+        Err(refused) => {
+            discard(body).await;
+            return refuse(&app, &refused);
+        }
     };
     app.instruments.writes.with(&[version.name()]).inc();
     let (counts, mut response) = match take(&app, &caller, version, body).await {
@@ -102,7 +105,10 @@ async fn take(
 ) -> Result<WriteOutcome, Refused> {
     let now = app.now();
     let sender = app.senders.of(caller, now);
-    sender.check_rate(now).map_err(|seconds| Refused::Rate { seconds })?;
+    if let Err(seconds) = sender.check_rate(now) {
+        discard(body).await;
+        return Err(Refused::Rate { seconds });
+    }
     let limits = &app.config.requests;
     let body = read_body(body, limits.compressed_bytes, limits.body_grace).await?;
     app.instruments.written_bytes.add(body.len() as u64);

@@ -89,3 +89,68 @@ fn settings_that_cannot_work_are_refused_by_name() {
     }
     assert!(Settings::try_from(&File::default()).is_ok());
 }
+
+const WITH_POLICY: &str = "listen: 127.0.0.1:1
+tls: {trust_domain: d.example, host_names: [a, b]}
+policy:
+  - who: [agent/web-*, agent/db]
+    may: [write]
+    stamp: {instance: \"{name}\"}
+    limits: {active_series: 10}
+  - &r {who: service/grafana, may: [read], only: ['env!=\"x\"']}
+";
+
+#[test]
+fn a_policy_is_part_of_the_file_and_its_mistakes_are_named() {
+    let file = from_file(Some(written(WITH_POLICY).path()), []).unwrap();
+    assert_eq!(policy(&file).unwrap().grants().count(), 2);
+    let wrong = WITH_POLICY.replace("env!=", "env!");
+    let file = from_file(Some(written(&wrong).path()), []).unwrap();
+    let error = Settings::try_from(&file).unwrap_err().to_string();
+    assert!(error.starts_with("policy rule 2: only"), "{error}");
+    let unknown = WITH_POLICY.replace("may: [read]", "may: [read], tennant: x");
+    let error = from_file(Some(written(&unknown).path()), []).unwrap_err().to_string();
+    assert!(error.contains("tennant"), "{error}");
+}
+
+/// `METRICSTOR_FUZZ_SECONDS=600` goes on for that long.
+#[test]
+fn a_damaged_file_is_refused_or_read() {
+    let mut state = 7_u64;
+    let mut roll = |below: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let characters = b" -:{}[]'\"&*!|>#%@,\n\t\\0aZ~?";
+    let mut round = || {
+        let mut bytes = WITH_POLICY.as_bytes().to_vec();
+        for _ in 0..=roll(4) {
+            let at = roll(bytes.len());
+            match roll(4) {
+                0 => bytes[at] = characters[roll(characters.len())],
+                1 => bytes.insert(at, characters[roll(characters.len())]),
+                2 => drop(bytes.remove(at)),
+                _ => {
+                    let piece = bytes[at..bytes.len().min(at + 20)].to_vec();
+                    let to = roll(bytes.len());
+                    bytes.splice(to..to, piece);
+                }
+            }
+        }
+        let Ok(text) = String::from_utf8(bytes) else { return };
+        if let Ok(file) = parse(&text) {
+            let _ = policy(&file).map_err(|error| error.to_string());
+            let _ = Settings::try_from(&file).map_err(|error| error.to_string());
+        }
+    };
+    (0..2_000).for_each(|_| round());
+    if let Some(seconds) =
+        std::env::var("METRICSTOR_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok())
+    {
+        let start = std::time::Instant::now();
+        while start.elapsed().as_secs() < seconds {
+            round();
+        }
+    }
+}

@@ -15,23 +15,13 @@ use metricstor_http::{format_time, parse_duration, parse_time};
 
 use self::result::Series;
 use crate::cli::{Output, QueryArgs};
-use crate::client::{Client, CredentialFiles};
+use crate::client::Client;
 
 /// Steps of a range when none is asked for: about one per column of a wide terminal.
 const STEPS: i64 = 120;
 
 pub fn query(args: &QueryArgs) -> anyhow::Result<()> {
-    let mut credentials = CredentialFiles::admin(&args.data_dir);
-    for (file, given) in [
-        (&mut credentials.ca, &args.ca),
-        (&mut credentials.certificate, &args.cert),
-        (&mut credentials.key, &args.key),
-    ] {
-        if let Some(given) = given {
-            file.clone_from(given);
-        }
-    }
-    let client = Client::new(&args.server, &credentials)?;
+    let client = Client::of(&args.server)?;
     let (path, fields) = request(args, now_ms())?;
     let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
     let answer = client.post(path, &fields)?;

@@ -28,6 +28,14 @@ impl Server {
     }
 
     pub fn start_with(dir: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::start_as(dir, environment, None)
+    }
+
+    pub fn start_configured(dir: &Path, config: &Path) -> Self {
+        Self::start_as(dir, &[], Some(config))
+    }
+
+    fn start_as(dir: &Path, environment: &[(&str, &str)], config: Option<&Path>) -> Self {
         let (tls, plain) = (free_address(), free_address());
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -38,6 +46,7 @@ impl Server {
             .args(["serve", "--data-dir"])
             .arg(dir.join("data"))
             .args(["--listen", &tls.to_string(), "--loopback-http", &plain.to_string()])
+            .args(config.iter().flat_map(|path| [Path::new("--config"), path]))
             .envs(environment.iter().copied())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

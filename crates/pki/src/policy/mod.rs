@@ -48,6 +48,11 @@ impl Policy {
         Ok(Self { grants, index })
     }
 
+    /// What the rules grant, in their order.
+    pub fn grants(&self) -> impl Iterator<Item = &Arc<Grant>> {
+        self.grants.iter()
+    }
+
     /// What the first rule that names the subject grants.
     pub fn grant(&self, subject: &Subject) -> Option<&Arc<Grant>> {
         self.grants.get(self.index.first(subject)?)

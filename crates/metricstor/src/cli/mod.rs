@@ -1,8 +1,12 @@
 //! The command line. Everything that is set rarely lives in the configuration file instead.
 
+mod pki;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use pki::{BearerCommand, CaArgs, CaCommand, EnrolArgs, PolicyCommand, Rotation, TokenCommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -11,6 +15,8 @@ Examples:
   metricstor serve --config metricstor.yml
   METRICSTOR_STORAGE__RETENTION=100y metricstor serve
   metricstor check-config metricstor.yml
+  metricstor ca token create --kind agent --name 'web-*' --ttl 1h
+  metricstor enrol TOKEN https://metrics.example:9101
   metricstor query 'rate(requests_total[5m])' --start -6h -o graph";
 
 const QUERY_EXAMPLES: &str = "\
@@ -36,6 +42,15 @@ pub enum Command {
     /// Ask a running server
     #[command(after_help = QUERY_EXAMPLES)]
     Query(QueryArgs),
+    /// Invite, approve and revoke identities; rotate the authority's keys
+    #[command(after_help = pki::CA_EXAMPLES)]
+    Ca(CaArgs),
+    /// Get a certificate from a server and keep it renewed in files
+    #[command(after_help = pki::ENROL_EXAMPLES)]
+    Enrol(EnrolArgs),
+    /// Ask what the policy lets whom do
+    #[command(subcommand, after_help = pki::POLICY_EXAMPLES)]
+    Policy(PolicyCommand),
     /// Check a configuration file (and the METRICSTOR_… environment) without starting anything
     CheckConfig(CheckConfigArgs),
     /// Check something that was written for this server
@@ -86,20 +101,33 @@ pub struct QueryArgs {
     /// How to show the answer
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     pub output: Output,
-    /// The server to ask
-    #[arg(long, value_name = "URL", default_value = "https://127.0.0.1:9101")]
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// A running server, and who asks it.
+#[derive(Debug, Args)]
+pub struct ServerArgs {
+    /// The server to ask: https://…, http://127.0.0.1:… or unix:/path
+    #[arg(
+        long,
+        visible_alias = "url",
+        value_name = "URL",
+        default_value = "https://127.0.0.1:9101",
+        global = true
+    )]
     pub server: String,
     /// Prove to be the administrator with the files in this data directory
-    #[arg(long, value_name = "DIR", default_value = "metricstor-data")]
+    #[arg(long, value_name = "DIR", default_value = "metricstor-data", global = true)]
     pub data_dir: PathBuf,
     /// Trust this authority instead of DIR/pki/ca.crt
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub ca: Option<PathBuf>,
     /// Show this certificate instead of DIR/pki/admin.crt
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub cert: Option<PathBuf>,
     /// Its key, instead of DIR/pki/admin.key
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub key: Option<PathBuf>,
 }
 

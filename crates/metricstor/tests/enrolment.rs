@@ -1,0 +1,226 @@
+//! From a token to a renewed certificate in files, by the commands that people type.
+
+#![allow(clippy::unwrap_used)] // a panic is the failure report
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+mod support;
+use support::{Server, curl, wait_until};
+
+/// `metricstor …` against this server, as its administrator.
+fn ca(server: &Server, arguments: &[&str]) -> Output {
+    metricstor(&["ca"])
+        .args(arguments)
+        .arg("--server")
+        .arg(format!("https://{}", server.tls))
+        .arg("--data-dir")
+        .arg(server.dir.join("data"))
+        .output()
+        .unwrap()
+}
+
+fn metricstor(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_metricstor"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// The output of a command that succeeded.
+fn out(output: Output) -> String {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn enrol(server: &Server, token: &str, dir: &Path, more: &[&str]) -> Command {
+    let mut command = metricstor(&["enrol", token.trim()]);
+    command.arg(format!("https://{}", server.tls)).arg("--output").arg(dir).args(more);
+    command
+}
+
+/// curl with what enrolment left in `dir`; the status of the answer, 000 for none.
+fn status_with(server: &Server, dir: &Path, arguments: &[&str], path: &str) -> String {
+    let current = dir.join("current");
+    let output = Command::new("curl")
+        .args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "30", "--cacert"])
+        .arg(current.join("ca.crt"))
+        .arg("--cert")
+        .arg(current.join("client.crt"))
+        .arg("--key")
+        .arg(current.join("client.key"))
+        .args(arguments)
+        .arg(format!("https://{}{path}", server.tls))
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn one_line_lets_a_machine_in_and_one_command_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let token = out(ca(&server, &["token", "create", "--kind", "service", "--name", "dash-*"]));
+    assert_eq!(token.lines().count(), 1, "one line to copy: {token}");
+    let files = dir.path().join("client");
+    let reloaded = dir.path().join("reloaded");
+    let touch = format!("touch {}", reloaded.display());
+    let more = ["--name", "dash-1", "--once", "--reload", &touch];
+    let said = out(enrol(&server, &token, &files, &more).output().unwrap());
+    assert!(said.contains("spiffe://metricstor/service/dash-1"), "{said}");
+    assert!(said.contains("remote_write:") && said.contains("server_name:"), "{said}");
+    assert!(reloaded.exists(), "the reload command ran");
+    let query = "/api/v1/query?query=up";
+    assert_eq!(status_with(&server, &files, &[], query), "200");
+    // Again, as a timer would: nothing is due, nothing changes, no token is needed.
+    let before = std::fs::read_link(files.join("current")).unwrap();
+    out(enrol(&server, &token, &files, &more).output().unwrap());
+    assert_eq!(std::fs::read_link(files.join("current")).unwrap(), before);
+    // The token is used up for everybody else.
+    let other = dir.path().join("other");
+    let refused = enrol(&server, &token, &other, &["--name", "dash-2", "--once"]).output().unwrap();
+    assert!(!refused.status.success());
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(text.contains("the token has been used"), "{text}");
+
+    let listed = out(ca(&server, &["identities"]));
+    assert!(listed.contains("service/dash-1"), "{listed}");
+    let revoked = out(ca(&server, &["revoke", "spiffe://metricstor/service/dash-1"]));
+    assert!(revoked.contains("service/dash-1 is revoked"), "{revoked}");
+    assert_eq!(status_with(&server, &files, &[], query), "000");
+    let crl = out(ca(&server, &["crl"]));
+    assert!(crl.contains("BEGIN X509 CRL"));
+    // Neither the token nor any key is in the log.
+    let secret = token.split('.').nth(2).unwrap();
+    assert!(!server.log().contains(secret) && !server.log().contains("PRIVATE"));
+}
+
+#[test]
+fn a_token_can_come_by_standard_input_and_be_withdrawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let make = || out(ca(&server, &["token", "create", "--name", "web-1", "--ttl", "10m"]));
+    let token = make();
+    let line = dir.path().join("token");
+    std::fs::write(&line, &token).unwrap();
+    let mut command = enrol(&server, "-", &dir.path().join("a"), &["--name", "web-1", "--once"]);
+    let enrolled = command.stdin(std::fs::File::open(&line).unwrap()).output().unwrap();
+    assert!(out(enrolled).contains("agent/web-1"));
+
+    let token = make();
+    let id = token.split('.').nth(1).unwrap();
+    assert!(out(ca(&server, &["token", "list"])).contains(id));
+    out(ca(&server, &["token", "revoke", id]));
+    let more = ["--name", "web-1", "--once"];
+    let refused = enrol(&server, &token, &dir.path().join("b"), &more).output().unwrap();
+    assert!(!refused.status.success());
+}
+
+#[test]
+fn without_a_token_an_administrator_compares_fingerprints() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let files = dir.path().join("client");
+    let log = dir.path().join("enrol.log");
+    let child = metricstor(&["enrol", &format!("https://{}", server.tls), "--name", "rack-7"])
+        .args(["--once", "--output"])
+        .arg(&files)
+        .stdout(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let mut child = Killed(child);
+    let said = || std::fs::read_to_string(&log).unwrap();
+    wait_until("the applicant's fingerprint", || said().contains("ca approve"));
+    let said_there = said();
+    let shown = said_there.split("ca approve ").nth(1).unwrap().trim();
+    let listed = out(ca(&server, &["pending"]));
+    assert!(listed.contains(shown) && listed.contains("agent/rack-7"), "{listed}");
+    out(ca(&server, &["approve", shown]));
+    wait_until("the approved applicant to end", || child.0.try_wait().unwrap().is_some());
+    assert!(files.join("current/client.crt").exists(), "{}", said());
+}
+
+#[test]
+fn a_bearer_token_reads_until_it_is_withdrawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let token = out(ca(&server, &["bearer", "create", "service/grafana", "--ttl", "1d"]));
+    let authorization = format!("Authorization: Bearer {}", token.trim());
+    let status = |headers: &[&str]| {
+        let ca = server.dir.join("data/pki/ca.crt");
+        let mut command = Command::new("curl");
+        command.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert"]).arg(ca);
+        let url = format!("https://{}/api/v1/query?query=up", server.tls);
+        String::from_utf8(command.args(headers).arg(url).output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(status(&["-H", &authorization]), "200");
+    assert_eq!(status(&[]), "401");
+    out(ca(&server, &["bearer", "revoke", token.split('.').nth(1).unwrap()]));
+    assert_eq!(status(&["-H", &authorization]), "401");
+    assert!(!server.log().contains(token.trim()));
+}
+
+#[test]
+fn health_needs_no_certificate_for_curl() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let url = |path: &str| format!("https://{}{path}", server.tls);
+    let ca = server.dir.join("data/pki/ca.crt");
+    let get = |path: &str| {
+        let mut command = Command::new("curl");
+        out(command.args(["-sS", "--cacert"]).arg(&ca).arg(url(path)).output().unwrap())
+    };
+    assert_eq!(get("/-/healthy"), "metricstor is healthy.\n");
+    assert_eq!(get("/pki/v1/bundle"), std::fs::read_to_string(&ca).unwrap());
+}
+
+#[test]
+fn a_root_is_exchanged_while_a_client_keeps_pushing() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let token = out(ca(&server, &["token", "create", "--kind", "service", "--name", "dash-1"]));
+    let files = dir.path().join("client");
+    let more = ["--name", "dash-1", "--once"];
+    out(enrol(&server, &token, &files, &more).output().unwrap());
+    let query = "/api/v1/query?query=up";
+    // Certificates tell seconds apart.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    out(ca(&server, &["rotate", "root"]));
+    assert_eq!(status_with(&server, &files, &[], query), "200", "the old files go on");
+    let lagging = ca(&server, &["rotate", "drop-old-roots"]);
+    assert!(String::from_utf8_lossy(&lagging.stderr).contains("service/dash-1"));
+    out(enrol(&server, &token, &files, &more).output().unwrap());
+    let bundle = std::fs::read_to_string(files.join("current/ca.crt")).unwrap();
+    assert_eq!(bundle.matches("BEGIN").count(), 2, "a new root is fetched before renewal is due");
+    out(ca(&server, &["rotate", "drop-old-roots"]));
+    assert_eq!(status_with(&server, &files, &[], query), "200");
+    out(ca(&server, &["rotate", "issuing"]));
+    assert_eq!(status_with(&server, &files, &[], query), "200");
+    assert!(curl(&server, &[], "/-/ready").status.success());
+}
+
+#[test]
+fn a_socket_file_serves_the_servers_own_user_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path: PathBuf = dir.path().join("metricstor.sock");
+    let setting = [("METRICSTOR_UNIX_SOCKET", path.to_str().unwrap())];
+    for _ in 0..2 {
+        // The second start finds what the killed first one left.
+        let server = Server::start_with(dir.path(), &setting);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let unix = format!("unix:{}", path.display());
+        let listed = metricstor(&["ca", "identities", "--server", &unix]).output().unwrap();
+        assert!(out(listed).starts_with("IDENTITY"));
+        server.kill();
+    }
+}
