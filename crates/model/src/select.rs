@@ -16,6 +16,11 @@ pub trait SeriesSet: Send + Sync {
     /// The labels of series `i` (0 ≤ i < len).
     fn labels(&self, i: usize) -> Labels;
 
+    /// Hands over each label of series `i`, sorted by name, for a reader that needs no copy of them.
+    fn visit_labels(&self, i: usize, visit: &mut dyn FnMut(&str, &str)) {
+        self.labels(i).iter().for_each(|(name, value)| visit(name, value));
+    }
+
     /// Replaces `out` by the samples of series `i` inside `range`, in strictly increasing time
     /// order, staleness markers included.
     fn read(&self, i: usize, range: TimeRange, out: &mut Samples) -> Result<(), SelectError>;

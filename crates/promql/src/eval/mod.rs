@@ -41,7 +41,7 @@ use annotations::Annotations;
 use frame::Frame;
 use grid::Grid;
 use parallel::ordered;
-use pipeline::Pipeline;
+use pipeline::{Names, Pipeline};
 use profile::{Cost, absorb};
 use range::matrix::Matrix;
 use samples::{Held, Reads};
@@ -170,7 +170,7 @@ impl<'a> Evaluator<'a> {
             pipeline.tasks(),
             || pipeline.scratch(),
             |scratch, series| {
-                let run = pipeline.run(scratch, series, true)?;
+                let run = pipeline.run(scratch, series, Names::All)?;
                 let samples = run.frame.samples();
                 Ok((run, samples))
             },

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use metricstor_model::{Labels, METRIC_NAME, Samples, SeriesSet, TimeRange};
 
 use crate::ast::{RangeExtension, Span};
+use crate::eval::aggregate::grouping::{Grouping, Groups};
 use crate::eval::annotations::Annotations;
 use crate::eval::frame::{Frame, Head, histogram_weight};
 use crate::eval::grid::{Grid, Shift};
@@ -21,7 +22,7 @@ use crate::eval::range::RangeFunction;
 use crate::eval::range::smoothed::Smoothed;
 use crate::eval::range::track::Track;
 use crate::eval::range::window::{Extent, Remarks, Results, slide};
-use crate::eval::relabel::{has_kind, without_metadata};
+use crate::eval::relabel::{has_kind, is_metadata, without_metadata};
 use crate::eval::samples::Reads;
 use crate::eval::scalar::Scalar;
 use crate::eval::stage::Stage;
@@ -69,6 +70,16 @@ pub(crate) struct Run {
     pub ambiguous: bool,
 }
 
+/// Which labels the series of a run get.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Names<'a> {
+    /// None, for nobody looks at them.
+    None,
+    /// Those of the series' group: no other is ever made.
+    OfGroup(&'a Grouping),
+    All,
+}
+
 /// What a thread needs to compute runs, reused from series to series.
 pub(crate) struct Scratch {
     samples: Samples,
@@ -77,6 +88,8 @@ pub(crate) struct Scratch {
     function: Option<RangeFunction>,
     /// The metric was remarked on in this run.
     remarked: bool,
+    /// The groups that this thread has met.
+    groups: Option<Groups>,
 }
 
 /// What reading a series gave.
@@ -124,6 +137,7 @@ impl Pipeline<'_> {
             // `check` has seen to it that there is no error.
             function: self.function().ok().flatten(),
             remarked: false,
+            groups: None,
         }
     }
 
@@ -145,13 +159,12 @@ impl Pipeline<'_> {
         }
     }
 
-    /// Computes the series of a run, those without samples left out. Labels are left empty unless
-    /// they are asked for.
+    /// Computes the series of a run, those without samples left out.
     pub fn run(
         &self,
         scratch: &mut Scratch,
         series: Range<usize>,
-        labels: bool,
+        names: Names<'_>,
     ) -> Result<Run, QueryError> {
         let mut run = Run {
             frame: Frame::new(&self.query.budget, self.grid.len),
@@ -172,10 +185,10 @@ impl Pipeline<'_> {
                     run.laps.lap(intake, || Cost::of_cells(&results.cells));
                 }
                 let drop_name = self.intake_drops_name();
-                let labels = if labels {
-                    self.labels(i, &mut run.ambiguous)
-                } else {
-                    self.query.no_labels.clone()
+                let labels = match names {
+                    Names::None => self.query.no_labels.clone(),
+                    Names::OfGroup(grouping) => self.group(&mut scratch.groups, i, grouping),
+                    Names::All => self.labels(i, &mut run.ambiguous),
                 };
                 let head = Head { labels, drop_name };
                 run.frame.push(head, &results.cells, std::mem::take(&mut results.histograms));
@@ -189,6 +202,21 @@ impl Pipeline<'_> {
             run.frame.heads.iter_mut().for_each(|head| head.drop_name = true);
         }
         Ok(run)
+    }
+
+    /// The labels of a series' group. Those that a function drops do not count.
+    fn group(&self, groups: &mut Option<Groups>, i: usize, grouping: &Grouping) -> Labels {
+        let groups = groups.get_or_insert_with(|| Groups::new(grouping.clone()));
+        let dropped = self.drops_name() && !self.query.options.delayed_name_removal;
+        let visit = |visitor: &mut dyn FnMut(&str, &str)| {
+            self.series().visit_labels(i, &mut |name, value| {
+                if !(dropped && is_metadata(name)) {
+                    visitor(name, value);
+                }
+            });
+        };
+        let group = groups.group_of(visit, || self.labels(i, &mut false));
+        groups.labels()[group].clone()
     }
 
     fn labels(&self, i: usize, ambiguous: &mut bool) -> Labels {
@@ -245,7 +273,7 @@ impl Pipeline<'_> {
         extent: &Extent,
         run: &mut Run,
     ) -> Result<(), QueryError> {
-        let Scratch { samples, track, results, function, remarked } = scratch;
+        let Scratch { samples, track, results, function, remarked, .. } = scratch;
         let starts = self.query.options.start_timestamps
             && function.as_ref().is_some_and(|f| RangeFunction::uses_start_times(f.name));
         track.load(samples, starts);

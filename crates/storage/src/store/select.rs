@@ -181,6 +181,11 @@ impl SeriesSet for Selection {
         shard.index().labels(series)
     }
 
+    fn visit_labels(&self, i: usize, visit: &mut dyn FnMut(&str, &str)) {
+        let (shard, series) = self.at(i);
+        shard.index().pairs(series).for_each(|(name, value)| visit(name, value));
+    }
+
     fn read(&self, i: usize, range: TimeRange, out: &mut Samples) -> Result<(), SelectError> {
         let (shard, series) = self.at(i);
         shard.read(series, range, out)

@@ -14,6 +14,7 @@ use crate::eval::frame::{Cell, Frame, Head};
 use crate::eval::grid::Grid;
 use crate::eval::number::general;
 use crate::eval::parallel::ordered;
+use crate::eval::pipeline::Names;
 use crate::eval::profile::absorb;
 use crate::eval::scalar::Scalar;
 use crate::plan::Aggregate;
@@ -49,7 +50,7 @@ impl<'a> Evaluator<'a> {
                 query.options.threads,
                 pipeline.tasks(),
                 || pipeline.scratch(),
-                |scratch, series| pipeline.run(scratch, series, true),
+                |scratch, series| pipeline.run(scratch, series, Names::All),
                 |run| {
                     notes.merge(run.notes);
                     reads.merge(&run.reads);

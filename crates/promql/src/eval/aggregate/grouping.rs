@@ -7,7 +7,7 @@ use crate::plan::Aggregate;
 
 /// `by (...)` or `without (...)`.
 #[derive(Debug, Clone)]
-pub(super) struct Grouping {
+pub(in crate::eval) struct Grouping {
     /// Sorted.
     labels: Vec<String>,
     without: bool,
@@ -43,13 +43,9 @@ impl Grouping {
         labels.retain(|name| self.keeps(name))
     }
 
-    /// Writes what tells a series' group from others.
-    fn key(&self, labels: &Labels, key: &mut Vec<u8>) {
-        key.clear();
-        if !self.needs_labels() {
-            return;
-        }
-        for (name, value) in labels.iter().filter(|(name, _)| self.keeps(name)) {
+    /// Writes a label's part of what tells a series' group from others.
+    fn push_key(&self, key: &mut Vec<u8>, name: &str, value: &str) {
+        if self.keeps(name) {
             for text in [name, value] {
                 key.extend_from_slice(&(text.len() as u32).to_le_bytes());
                 key.extend_from_slice(text.as_bytes());
@@ -60,7 +56,7 @@ impl Grouping {
 
 /// The groups seen so far, numbered in the order of their first series.
 #[derive(Debug)]
-pub(super) struct Groups {
+pub(in crate::eval) struct Groups {
     grouping: Grouping,
     index: HashMap<Box<[u8]>, usize>,
     labels: Vec<Labels>,
@@ -86,12 +82,27 @@ impl Groups {
 
     /// The number of a series' group.
     pub fn group(&mut self, labels: &Labels) -> usize {
+        let visit = |visitor: &mut dyn FnMut(&str, &str)| {
+            labels.iter().for_each(|(name, value)| visitor(name, value));
+        };
+        self.group_of(visit, || labels.clone())
+    }
+
+    /// The same for a series whose labels are looked at one by one, and made for a new group alone.
+    pub fn group_of(
+        &mut self,
+        visit: impl FnOnce(&mut dyn FnMut(&str, &str)),
+        labels: impl FnOnce() -> Labels,
+    ) -> usize {
         let Self { grouping, index, labels: known, key } = self;
-        grouping.key(labels, key);
+        key.clear();
+        if grouping.needs_labels() {
+            visit(&mut |name, value| grouping.push_key(key, name, value));
+        }
         if let Some(group) = index.get(key.as_slice()) {
             return *group;
         }
-        known.push(grouping.of(labels));
+        known.push(grouping.of(&labels()));
         index.insert(key.as_slice().into(), known.len() - 1);
         known.len() - 1
     }

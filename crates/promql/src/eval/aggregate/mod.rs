@@ -3,7 +3,7 @@
 mod choose;
 mod columns;
 mod count_values;
-mod grouping;
+pub(super) mod grouping;
 mod heap;
 mod quantiles;
 mod ratio;
@@ -15,7 +15,7 @@ use crate::eval::Evaluator;
 use crate::eval::frame::Frame;
 use crate::eval::grid::Grid;
 use crate::eval::parallel::ordered;
-use crate::eval::pipeline::Pipeline;
+use crate::eval::pipeline::{Names, Pipeline};
 use crate::eval::profile::absorb;
 use crate::plan::Aggregate;
 use columns::{Avg, Count, Group, Max, Min, Reduce, Stddev, Stdvar, Sum};
@@ -81,14 +81,15 @@ impl<'a> Evaluator<'a> {
             pipeline.tasks(),
             || pipeline.scratch(),
             |scratch, series| {
-                let labels = grouping.needs_labels();
-                let mut run = pipeline.run(scratch, series.clone(), labels)?;
+                let names = match grouping.needs_labels() {
+                    true => Names::OfGroup(&grouping),
+                    false => Names::None,
+                };
+                let mut run = pipeline.run(scratch, series.clone(), names)?;
                 // Histograms are added up one after the other: their sum depends on the order. What
                 // there is to remark names their metric.
                 let partial = if run.frame.has_histograms() {
-                    if !labels {
-                        run = pipeline.run(scratch, series, true)?;
-                    }
+                    run = pipeline.run(scratch, series, Names::All)?;
                     Partial::Frame(run.frame)
                 } else {
                     Partial::reduced(&grouping, &run.frame)?

@@ -9,7 +9,7 @@ use crate::eval::Evaluator;
 use crate::eval::frame::{ABSENT, Frame, Head, is_absent};
 use crate::eval::grid::Grid;
 use crate::eval::parallel::ordered;
-use crate::eval::pipeline::{Intake, Pipeline};
+use crate::eval::pipeline::{Intake, Names, Pipeline};
 use crate::eval::profile::absorb;
 use crate::plan::{Call, Kind, Node};
 
@@ -96,7 +96,7 @@ impl<'a> Evaluator<'a> {
             query.options.threads,
             pipeline.tasks(),
             || pipeline.scratch(),
-            |scratch, series| pipeline.run(scratch, series, false),
+            |scratch, series| pipeline.run(scratch, series, Names::None),
             |run| {
                 notes.merge(run.notes);
                 reads.merge(&run.reads);
