@@ -131,7 +131,7 @@ impl Engine {
         interrupt.check()?;
         let range = matches!(time, QueryTime::Range { .. });
         let explanation = evaluator.profile.as_ref().map(|profile| profile.explain(&plan, text));
-        Ok(Answer { explanation, ..finish(evaluator, value, &grid, range, text) })
+        Ok(Answer { explanation, ..finish(evaluator, value, &grid, range, text)? })
     }
 
     /// The times to evaluate at, and the step.

@@ -7,8 +7,9 @@ use std::fmt::Write;
 
 use crate::ast::Span;
 use crate::eval::calendar::rfc3339;
-use crate::eval::number::{general, general_rounded, quoted};
+use crate::eval::number::{general, general_rounded};
 use crate::histogram::MadeMonotonic;
+use crate::print::quote;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
@@ -177,7 +178,7 @@ fn with_name(text: &str, name: &str) -> String {
     if name.is_empty() {
         text.to_owned()
     } else {
-        format!("{text} for metric name {}", quoted(name))
+        format!("{text} for metric name {}", quote(name))
     }
 }
 
@@ -195,13 +196,13 @@ impl Annotations {
     }
 
     pub fn bad_bucket_label(&mut self, name: &str, le: &str, span: Span) {
-        let le = quoted(le);
+        let le = quote(le);
         let text = format!("bucket label \"le\" is missing or has a malformed value of {le}");
         self.warning(with_name(&text, name), span);
     }
 
     pub fn mixed_floats_histograms(&mut self, name: &str, span: Span) {
-        let name = quoted(name);
+        let name = quote(name);
         let text = format!("encountered a mix of histograms and floats for metric name {name}");
         self.warning(text, span);
     }
@@ -216,19 +217,19 @@ impl Annotations {
     }
 
     pub fn not_a_counter(&mut self, name: &str, span: Span) {
-        let name = quoted(name);
+        let name = quote(name);
         self.warning(format!("this native histogram metric is not a counter: {name}"), span);
     }
 
     pub fn not_a_gauge(&mut self, name: &str, span: Span) {
-        let name = quoted(name);
+        let name = quote(name);
         self.warning(format!("this native histogram metric is not a gauge: {name}"), span);
     }
 
     pub fn mixed_exponential_custom(&mut self, name: &str, span: Span) {
         let text = "vector contains a mix of histograms with exponential and custom buckets schemas \
                     for metric name";
-        self.warning(format!("{text} {}", quoted(name)), span);
+        self.warning(format!("{text} {}", quote(name)), span);
     }
 
     pub fn incompatible_bucket_layout(&mut self, operator: &str, span: Span) {
@@ -249,20 +250,20 @@ impl Annotations {
 
     pub fn start_time_overlap(&mut self, name: &str, span: Span) {
         let text = "sample has start time that overlaps with previous sample timestamp for metric";
-        let text = format!("{text} {}", quoted(name));
+        let text = format!("{text} {}", quote(name));
         self.add(Level::Warning, text, span, Detail::Overlaps(1));
     }
 
     pub fn possibly_no_counter(&mut self, name: &str, span: Span) {
         let text =
             "metric might not be a counter, name does not end in _total/_sum/_count/_bucket:";
-        self.info(format!("{text} {}", quoted(name)), span);
+        self.info(format!("{text} {}", quote(name)), span);
     }
 
     pub fn possibly_no_counter_type(&mut self, name: &str, kind: &str, span: Span) {
         let text = "metric might not be a counter, __type__ label is not set to \"counter\" or \
                     \"histogram\"";
-        self.info(format!("{text}, got {}: {}", quoted(kind), quoted(name)), span);
+        self.info(format!("{text}, got {}: {}", quote(kind), quote(name)), span);
     }
 
     pub fn forced_monotonicity(&mut self, name: &str, time: i64, made: &MadeMonotonic, span: Span) {
@@ -274,7 +275,7 @@ impl Annotations {
 
     pub fn incompatible_types(&mut self, lhs: &str, operator: &str, rhs: &str, span: Span) {
         let text = "incompatible sample types encountered for binary operator";
-        self.info(format!("{text} {}: {lhs} {operator} {rhs}", quoted(operator)), span);
+        self.info(format!("{text} {}: {lhs} {operator} {rhs}", quote(operator)), span);
     }
 
     pub fn histogram_ignored_in_aggregation(&mut self, aggregation: &str, span: Span) {
@@ -284,7 +285,7 @@ impl Annotations {
     pub fn histogram_ignored_in_mixed_range(&mut self, name: &str, span: Span) {
         let text = "ignored histograms in a range containing both floats and histograms for metric \
                     name";
-        self.info(format!("{text} {}", quoted(name)), span);
+        self.info(format!("{text} {}", quote(name)), span);
     }
 
     pub fn quantile_is_nan(&mut self, name: &str, span: Span) {

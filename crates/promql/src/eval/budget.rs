@@ -46,6 +46,11 @@ impl Claim {
         Ok(())
     }
 
+    /// Takes over another claim.
+    pub fn absorb(&mut self, other: &mut Self) {
+        self.bytes = self.bytes.saturating_add(std::mem::take(&mut other.bytes));
+    }
+
     /// The budget that this is a part of.
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget

@@ -7,7 +7,7 @@ use crate::eval::grid::Grid;
 use crate::eval::samples::{Held, Reads};
 use crate::eval::scalar::Scalar;
 use crate::eval::{Evaluated, Evaluator, Matrix};
-use crate::{Answer, MatrixSeries, SampleValue, Stats, Value, VectorSample};
+use crate::{Answer, MatrixSeries, QueryError, SampleValue, Stats, Value, VectorSample};
 
 /// `range`: the answer is a matrix whatever the expression's type.
 pub(crate) fn finish(
@@ -16,12 +16,16 @@ pub(crate) fn finish(
     grid: &Grid,
     range: bool,
     text: &str,
-) -> Answer {
+) -> Result<Answer, QueryError> {
     let value = match value {
         Evaluated::Scalar(scalar) if range => Value::Matrix(scalar_series(&scalar, grid)),
         Evaluated::Scalar(scalar) => Value::Scalar { timestamp: grid.start, value: scalar.at(0) },
         Evaluated::Text(value) => Value::String { timestamp: grid.start, value },
-        Evaluated::Vector(frame) if range => Value::Matrix(matrix(&frame, grid)),
+        Evaluated::Vector(frame) if range => {
+            // The points of the answer stand beside the columns they come from.
+            frame.budget().claim().grow(frame.samples().saturating_mul(16))?;
+            Value::Matrix(matrix(&frame, grid))
+        }
         Evaluated::Vector(frame) => Value::Vector(vector(&frame, grid)),
         Evaluated::Matrix(series) => {
             Value::Matrix(sorted(series.into_iter().map(stored).collect()))
@@ -29,7 +33,7 @@ pub(crate) fn finish(
     };
     let (warnings, infos) = evaluator.notes.render(text);
     let stats = stats(evaluator.reads, evaluator.held, grid);
-    Answer { value, warnings, infos, stats, explanation: None }
+    Ok(Answer { value, warnings, infos, stats, explanation: None })
 }
 
 fn scalar_series(scalar: &Scalar, grid: &Grid) -> Vec<MatrixSeries> {

@@ -168,6 +168,11 @@ impl Frame {
         Ok(())
     }
 
+    /// Asks for memory beside the cells: for labels that are no others', and for histograms.
+    pub fn charge(&mut self, bytes: usize) -> Result<(), QueryError> {
+        self.claim.grow(bytes)
+    }
+
     /// Adds a series; room must have been reserved.
     pub fn push(&mut self, head: Head, cells: &[f64], histograms: Histograms) {
         debug_assert_eq!(cells.len(), self.steps);
@@ -201,12 +206,12 @@ impl Frame {
     }
 
     /// Takes all series of `other`, which has as many steps.
-    pub fn append(&mut self, mut other: Frame) -> Result<(), QueryError> {
+    pub fn append(&mut self, mut other: Frame) {
         if self.heads.is_empty() {
             *self = other;
-            return Ok(());
+            return;
         }
-        self.reserve(other.len())?;
+        self.claim.absorb(&mut other.claim);
         if self.has_histograms() || other.has_histograms() {
             self.histograms.resize_with(self.heads.len(), Vec::new);
             other.histograms.resize_with(other.heads.len(), Vec::new);
@@ -214,7 +219,6 @@ impl Frame {
         }
         self.heads.append(&mut other.heads);
         self.cells.append(&mut other.cells);
-        Ok(())
     }
 
     /// Drops histograms whose cell was overwritten, then series without samples.
@@ -258,8 +262,8 @@ impl Frame {
     /// Bytes of memory, about.
     pub fn size(&self) -> usize {
         let labels: usize = self.heads.iter().map(|head| head.labels.size()).sum();
-        let histograms = self.histograms.iter().flatten().map(|(_, h)| 16 * histogram_weight(h));
-        8 * self.cells.len() + labels + histograms.sum::<usize>()
+        let histograms: usize = self.histograms.iter().map(histograms_size).sum();
+        8 * self.cells.len() + labels + histograms
     }
 
     /// The value at one step repeated for `steps` steps.
@@ -277,6 +281,11 @@ impl Frame {
         }
         Ok(frame)
     }
+}
+
+/// Bytes of memory, about.
+pub(crate) fn histograms_size(histograms: &Histograms) -> usize {
+    histograms.iter().map(|(_, h)| 16 * histogram_weight(h)).sum()
 }
 
 /// How many samples a histogram counts for, as in Prometheus: its size in units of 16 bytes.

@@ -183,7 +183,8 @@ impl<'a> Evaluator<'a> {
                 reads.merge(&run.reads);
                 absorb(profile, &pipeline.nodes, &run.laps);
                 ambiguous |= run.ambiguous;
-                frame.append(run.frame)
+                frame.append(run.frame);
+                Ok(())
             },
         )?;
         if pipeline.drops_name() && ambiguous {

@@ -7,8 +7,32 @@ pub(crate) fn decimal(value: f64) -> String {
     } else if value.is_infinite() {
         (if value > 0.0 { "+Inf" } else { "-Inf" }).to_owned()
     } else {
-        format!("{value}")
+        let text = format!("{value}");
+        settle_tie(text, value)
     }
+}
+
+/// Of two shortest texts that are equally far from `value`, the one with an even last digit.
+fn settle_tie(mut text: String, value: f64) -> String {
+    // Only a number of a few binary places more than it has digits lies in the middle.
+    const DIGITS_MIN: usize = 15;
+    // Enough digits more to tell the middle from what is next to it.
+    const MORE: usize = 30;
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let last = text.bytes().next_back().unwrap_or(b'0');
+    let Some((_, fraction)) = text.split_once('.') else { return text };
+    if digits < DIGITS_MIN || last.is_multiple_of(2) {
+        return text;
+    }
+    let places = fraction.len();
+    let exact = format!("{value:.0$}", places + MORE);
+    let (cut, rest) = exact.split_at(exact.len() - MORE);
+    let middle = rest.starts_with('5') && rest[1..].bytes().all(|digit| digit == b'0');
+    if middle && cut.bytes().next_back().is_some_and(|digit| digit.is_multiple_of(2)) {
+        text.clear();
+        text.push_str(cut);
+    }
+    text
 }
 
 /// The shortest text that reads back as `value`, with an exponent if that is below -4 or above 5.
@@ -65,41 +89,6 @@ pub(crate) fn to_integer(value: f64) -> i64 {
     if (-LIMIT..LIMIT).contains(&value) { value as i64 } else { i64::MIN }
 }
 
-/// Text between double quotes with escapes where Go's `%q` has them.
-pub(crate) fn quoted(text: &str) -> String {
-    quoted_bytes(text.as_bytes())
-}
-
-/// The same for text that need not be UTF-8.
-pub(crate) fn quoted_bytes(text: &[u8]) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for chunk in text.utf8_chunks() {
-        chunk.valid().chars().for_each(|c| push_escaped(&mut out, c));
-        for byte in chunk.invalid() {
-            out.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    out.push('"');
-    out
-}
-
-fn push_escaped(out: &mut String, c: char) {
-    match c {
-        '"' => out.push_str("\\\""),
-        '\\' => out.push_str("\\\\"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        '\u{7}' => out.push_str("\\a"),
-        '\u{8}' => out.push_str("\\b"),
-        '\u{b}' => out.push_str("\\v"),
-        '\u{c}' => out.push_str("\\f"),
-        c if c.is_ascii_control() => out.push_str(&format!("\\x{:02x}", c as u32)),
-        c => out.push(c),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +100,9 @@ mod tests {
         assert_eq!(general(1e6), "1e+06");
         assert_eq!(general(1e-5), "1e-05");
         assert_eq!(decimal(1e21), "1000000000000000000000");
+        assert_eq!(decimal(-1.1879348754882812), "-1.1879348754882812");
+        assert_eq!(decimal(9_249_649_047.851_563), "9249649047.851562");
+        assert_eq!(decimal(0.1 + 0.2), "0.30000000000000004");
         assert_eq!(general_rounded(123.0, 2), "1.2e+02");
         assert_eq!(general_rounded(0.00011, 2), "0.00011");
         assert_eq!(open_metrics(1.0), "1.0");
@@ -123,11 +115,5 @@ mod tests {
         for value in [f64::NAN, f64::INFINITY, 9.3e18, -9.3e18] {
             assert_eq!(to_integer(value), i64::MIN);
         }
-    }
-
-    #[test]
-    fn quotes_escape_what_cannot_be_seen() {
-        assert_eq!(quoted("a\"\\\n\u{1}é"), r#""a\"\\\n\x01é""#);
-        assert_eq!(quoted_bytes(b"a\xc5z"), r#""a\xc5z""#);
     }
 }

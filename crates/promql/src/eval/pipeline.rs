@@ -12,7 +12,7 @@ use metricstor_model::{Labels, METRIC_NAME, Samples, SeriesSet, TimeRange};
 use crate::ast::{RangeExtension, Span};
 use crate::eval::aggregate::grouping::{Grouping, Groups};
 use crate::eval::annotations::Annotations;
-use crate::eval::frame::{Frame, Head, histogram_weight};
+use crate::eval::frame::{Frame, Head, histogram_weight, histograms_size};
 use crate::eval::grid::{Grid, Shift};
 use crate::eval::instant::{Take, pick};
 use crate::eval::parallel::{Tasks, tasks};
@@ -190,8 +190,11 @@ impl Pipeline<'_> {
                     Names::OfGroup(grouping) => self.group(&mut scratch.groups, i, grouping),
                     Names::All => self.labels(i, &mut run.ambiguous),
                 };
-                let head = Head { labels, drop_name };
-                run.frame.push(head, &results.cells, std::mem::take(&mut results.histograms));
+                let histograms = std::mem::take(&mut results.histograms);
+                let own = !matches!(names, Names::OfGroup(_) | Names::None);
+                let size = if own { labels.size() } else { 0 };
+                run.frame.charge(size + histograms_size(&histograms))?;
+                run.frame.push(Head { labels, drop_name }, &results.cells, histograms);
             }
         }
         for (i, stage) in self.stages.iter().enumerate() {
@@ -281,7 +284,9 @@ impl Pipeline<'_> {
             track.keep_totals();
         }
         let name = || self.metric_name(i);
-        let mut remarks = Remarks { notes: &mut run.notes, span: self.span, name: &name };
+        let interrupt = self.query.interrupt;
+        let mut remarks =
+            Remarks { notes: &mut run.notes, span: self.span, name: &name, interrupt };
         match function {
             Some(function) => {
                 function.apply(track, &self.grid, extent, &mut remarks, results, &mut run.reads)?;

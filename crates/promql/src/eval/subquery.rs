@@ -4,7 +4,7 @@ use crate::QueryError;
 use crate::ast::{RangeExtension, Span};
 use crate::eval::Evaluator;
 use crate::eval::annotations::Annotations;
-use crate::eval::frame::{Frame, Head};
+use crate::eval::frame::{Frame, Head, histograms_size};
 use crate::eval::grid::Grid;
 use crate::eval::parallel::{ordered, tasks};
 use crate::eval::profile::Cost;
@@ -91,7 +91,8 @@ impl<'a> Evaluator<'a> {
                     let name = || labels.metric_name().to_owned();
                     track.load_column(input.column(i), &inner);
                     let Some(function) = function.as_mut() else { continue };
-                    let mut remarks = Remarks { notes: &mut notes, span, name: &name };
+                    let interrupt = query.interrupt;
+                    let mut remarks = Remarks { notes: &mut notes, span, name: &name, interrupt };
                     function.apply(track, &grid, &extent, &mut remarks, results, &mut reads)?;
                     if function.expects_counter() && results.any && results.has_floats() {
                         query.remark_non_counter(&name(), || labels.clone(), span, &mut notes);
@@ -100,6 +101,7 @@ impl<'a> Evaluator<'a> {
                         let drop_name = input.heads[i].drop_name || drops;
                         let head = Head { labels: labels.clone(), drop_name };
                         let histograms = std::mem::take(&mut results.histograms);
+                        frame.charge(histograms_size(&histograms))?;
                         frame.push(head, &results.cells, histograms);
                     }
                 }
@@ -111,7 +113,8 @@ impl<'a> Evaluator<'a> {
                 reads.read_by_step.clear();
                 self.notes.merge(notes);
                 self.reads.merge(&reads);
-                output.append(frame)
+                output.append(frame);
+                Ok(())
             },
         )?;
         drop(input);

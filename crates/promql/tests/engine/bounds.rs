@@ -1,1 +1,147 @@
 //! Hostile queries: each is refused or answered inside its limits.
+
+use std::time::{Duration, Instant};
+
+use metricstor_promql::{Answer, Engine, EngineOptions, Interrupt, QueryError, QueryTime, Value};
+
+use crate::store::{INTERVAL, Made};
+
+/// How long a query may take to notice that its time is up, in an unoptimised build.
+const NOTICE: Duration = Duration::from_secs(5);
+
+fn ask(source: &Made, options: EngineOptions, text: &str) -> Result<Answer, QueryError> {
+    let end = (source.samples - 1) * INTERVAL;
+    let time = QueryTime::Range { start: 0, end, step: INTERVAL };
+    Engine::new(options).query(source, text, time, &Interrupt::new())
+}
+
+fn limit(result: Result<Answer, QueryError>) -> &'static str {
+    match result {
+        Err(QueryError::Limit { name, .. }) => name,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What the server's evaluating threads have is four times that.
+fn on_stack_of_8_mib(work: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new().stack_size(8 << 20).spawn(work).unwrap();
+    thread.join().expect("no panic and no overflow");
+}
+
+#[test]
+fn the_deepest_allowed_queries_are_evaluated_without_exhausting_the_stack() {
+    on_stack_of_8_mib(|| {
+        let source = Made { series: 2, samples: 3 };
+        for (open, close) in [
+            ("(", ")"),
+            ("-", ""),
+            ("abs(", ")"),
+            ("sum by (i) (", ")"),
+            ("1 + ", ""),
+            ("x or ", ""),
+            ("label_replace(", ", 'a', 'b', 'i', '.*')"),
+            ("sort(", ")"),
+            ("max_over_time(", "[1m:15s])"),
+            ("vector(scalar(", "))"),
+            ("clamp_max(x, scalar(", "))"),
+        ] {
+            let deepest = (1..500)
+                .rev()
+                .map(|n| format!("{}x{}", open.repeat(n), close.repeat(n)))
+                .find(|text| metricstor_promql::parse(text).is_ok());
+            let deepest = deepest.expect("some depth is allowed");
+            let answered = ask(&source, EngineOptions::default(), &deepest);
+            assert!(answered.is_ok(), "{open}: {:?}", answered.err());
+        }
+    });
+}
+
+#[test]
+fn a_query_notices_inside_one_long_series_that_its_time_is_up() {
+    let source = Made { series: 1, samples: 10_000 };
+    for text in ["quantile_over_time(0.5, x[30h])", "stddev_over_time(x[30h])"] {
+        let interrupt = Interrupt::new();
+        let stop = interrupt.clone();
+        let timer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            stop.time_out();
+        });
+        let end = (source.samples - 1) * INTERVAL;
+        let time = QueryTime::Range { start: 0, end, step: INTERVAL };
+        let begun = Instant::now();
+        let engine = Engine::new(EngineOptions::default());
+        assert_eq!(engine.query(&source, text, time, &interrupt), Err(QueryError::Timeout));
+        assert!(begun.elapsed() < NOTICE, "{text}: {:?}", begun.elapsed());
+        timer.join().unwrap();
+    }
+}
+
+#[test]
+fn sides_that_pair_in_turns_cost_no_more_than_both_together() {
+    let source = Made { series: 6000, samples: 40 };
+    let begun = Instant::now();
+    for (text, series) in [("x and on (half) x", 6000), ("x unless on (half) x", 0)] {
+        let answer = ask(&source, EngineOptions::default(), text).unwrap();
+        assert!(matches!(answer.value, Value::Matrix(all) if all.len() == series), "{text}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn labels_do_not_grow_without_bound() {
+    let source = Made { series: 100, samples: 2 };
+    let doubled = |n: usize| {
+        format!("{}x{}", "label_join(".repeat(n), ", 'a', 'xxxxxxxx', 'a', 'a')".repeat(n))
+    };
+    assert!(ask(&source, EngineOptions::default(), &doubled(8)).is_ok());
+    assert_eq!(limit(ask(&source, EngineOptions::default(), &doubled(60))), "label_value_max");
+    let long = "$1".repeat(10_000);
+    let text = format!("label_replace(x, 'a', '{long}', 'i', '(.*)')");
+    let begun = Instant::now();
+    assert!(ask(&source, EngineOptions::default(), &text).is_ok());
+    let text = format!("label_replace({text}, 'b', '{long}', 'a', '(.*)')");
+    assert_eq!(limit(ask(&source, EngineOptions::default(), &text)), "label_value_max");
+    assert!(begun.elapsed() < NOTICE);
+    let small = EngineOptions { memory_max: 1 << 20, ..EngineOptions::default() };
+    let text = format!("label_replace(x, 'a', '{}', '', '')", "y".repeat(30_000));
+    assert_eq!(limit(ask(&source, small, &text)), "memory_max");
+}
+
+#[test]
+fn what_a_query_holds_is_counted_wherever_it_holds_it() {
+    let source = Made { series: 500, samples: 200 };
+    let small = EngineOptions { memory_max: 1 << 19, ..EngineOptions::default() };
+    for text in [
+        "x",
+        "topk(1000000000, x)",
+        "limitk(1000000000, x)",
+        "count_values('v', x)",
+        "sum by (i) (x)",
+        "quantile by (i) (0.5, x)",
+        "max_over_time(x[10m:1s])",
+        "max_over_time(vector(time())[10y:1m])",
+        "x * on (half) group_left sum by (half) (x)",
+        "sort(x) or x",
+        "histogram_quantile(0.5, x)",
+        "absent(x)",
+    ] {
+        assert_eq!(limit(ask(&source, small.clone(), text)), "memory_max", "{text}");
+    }
+    // A million samples are read, but only one run of series at a time is held.
+    assert!(ask(&source, small.clone(), "sum(rate(x[5m]))").is_ok());
+    let time = QueryTime::Instant(199 * INTERVAL);
+    let engine = Engine::new(small);
+    let matrix = engine.query(&source, "x[1h]", time, &Interrupt::new());
+    assert_eq!(limit(matrix), "memory_max");
+}
+
+#[test]
+fn samples_and_series_have_limits_of_their_own() {
+    let source = Made { series: 500, samples: 200 };
+    let few = EngineOptions { samples_max: 10_000, ..EngineOptions::default() };
+    for text in ["x", "rate(x[5m])", "x + x", "max_over_time(x[5m:15s])"] {
+        assert_eq!(limit(ask(&source, few.clone(), text)), "samples_max", "{text}");
+    }
+    let few = EngineOptions { series_max: 499, ..EngineOptions::default() };
+    assert_eq!(limit(ask(&source, few, "count(x)")), "series_max");
+}

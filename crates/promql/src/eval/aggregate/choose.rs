@@ -10,6 +10,7 @@ use crate::eval::aggregate::heap::{Entry, Heap, Order};
 use crate::eval::aggregate::quantiles::ParamRange;
 use crate::eval::aggregate::ratio;
 use crate::eval::annotations::Annotations;
+use crate::eval::budget::Claim;
 use crate::eval::frame::{Cell, Frame, Head};
 use crate::eval::grid::Grid;
 use crate::eval::number::general;
@@ -41,6 +42,8 @@ impl<'a> Evaluator<'a> {
             heads_max: 1024,
             series: 0,
             steps: grid.len,
+            claim: self.query.budget.claim(),
+            entries: 0,
         };
         let held = self.held.now;
         if self.is_independent(&aggregate.inner, grid) {
@@ -55,13 +58,12 @@ impl<'a> Evaluator<'a> {
                     notes.merge(run.notes);
                     reads.merge(&run.reads);
                     absorb(profile, &pipeline.nodes, &run.laps);
-                    choice.add(&run.frame, notes);
-                    Ok(())
+                    choice.add(&run.frame, notes)
                 },
             )?;
         } else {
             let frame = self.vector(&aggregate.inner, grid)?;
-            choice.add(&frame, &mut self.notes);
+            choice.add(&frame, &mut self.notes)?;
         }
         self.held.now = held;
         if !self.check_param(aggregate.op, &range, param.span)? {
@@ -126,16 +128,24 @@ struct Choice {
     /// The number of series seen.
     series: usize,
     steps: usize,
+    /// For heaps and their entries.
+    claim: Claim,
+    /// In all heaps.
+    entries: usize,
 }
 
 impl Choice {
     /// Offers all samples of a frame.
-    fn add(&mut self, frame: &Frame, notes: &mut Annotations) {
+    fn add(&mut self, frame: &Frame, notes: &mut Annotations) -> Result<(), QueryError> {
+        let before = self.entries;
         for (head, column) in frame.columns() {
             let series = self.series;
             self.series += 1;
             let group = self.groups.group(&head.labels);
-            self.heaps.resize_with(self.groups.len() * self.steps, Heap::default);
+            if self.heaps.len() < self.groups.len() * self.steps {
+                self.claim.grow(self.steps * size_of::<Heap>())?;
+                self.heaps.resize_with(self.groups.len() * self.steps, Heap::default);
+            }
             let place =
                 if self.op == AggregateOp::LimitRatio { ratio::place(&head.labels) } else { 0.0 };
             let mut chosen = false;
@@ -151,13 +161,16 @@ impl Choice {
                 };
                 let param = self.param.at(step);
                 let heap = &mut self.heaps[group * self.steps + step];
+                let held = heap.len();
                 chosen |= offer(self.op, param, heap, Entry { value, histogram, series }, place);
+                self.entries += heap.len() - held;
             }
             if chosen {
                 self.heads.insert(series, head.clone());
             }
         }
         self.forget_heads();
+        self.claim.grow((self.entries - before) * size_of::<Entry>())
     }
 
     fn is_by_value(&self) -> bool {

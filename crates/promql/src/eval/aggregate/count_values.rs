@@ -8,8 +8,9 @@ use crate::eval::Evaluator;
 use crate::eval::aggregate::grouping::{Grouping, Groups};
 use crate::eval::frame::{Cell, Frame, Head, is_absent};
 use crate::eval::grid::Grid;
-use crate::eval::number::{decimal, quoted_bytes};
+use crate::eval::number::decimal;
 use crate::plan::{Aggregate, Kind};
+use crate::print::quote_bytes;
 
 /// A value, as what tells it from others.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -27,7 +28,7 @@ impl<'a> Evaluator<'a> {
         let label = match aggregate.param.as_ref().map(|param| &param.kind) {
             Some(Kind::Text(label)) if !label.is_empty() => label,
             Some(Kind::Bytes(bytes)) => {
-                let text = format!("invalid label name {}", quoted_bytes(bytes));
+                let text = format!("invalid label name {}", quote_bytes(bytes));
                 return Err(QueryError::execution(text));
             }
             _ => return Err(QueryError::execution("invalid label name \"\"")),
@@ -104,6 +105,7 @@ impl Counts<'_> {
             return Ok(*row);
         }
         self.output.reserve(1)?;
+        self.output.charge(2 * (labels.size() + text.len()))?;
         let row = self.output.push_absent(Head::new(labels.clone()));
         self.by_labels.insert(labels, row);
         Ok(row)

@@ -6,6 +6,7 @@
 use hashbrown::{HashMap, HashSet};
 use metricstor_model::{Labels, METRIC_NAME};
 
+use super::findings::{Fault, Findings};
 use super::one_to_one;
 use super::signature::{Signatures, matched_labels};
 use crate::QueryError;
@@ -34,40 +35,6 @@ struct Sides<'a> {
     one: &'a Frame,
     /// The many side stands on the right.
     swapped: bool,
-}
-
-/// What can be wrong at a step.
-enum Fault {
-    /// Two series of the one side in a pairing.
-    Duplicate(usize, usize),
-    /// A second series of the many side, although the matching is one to one.
-    Ambiguous,
-    /// Two results with the same labels.
-    SameLabels,
-}
-
-/// What is found out while pairings are evaluated.
-#[derive(Default)]
-struct Findings {
-    /// The earliest fault: its step, its place among those of the step.
-    fault: Option<((usize, u8, usize), Fault)>,
-    /// By step, the remark made last: its place, itself.
-    remarks: HashMap<usize, (usize, Annotations)>,
-}
-
-impl Findings {
-    fn fault(&mut self, at: (usize, u8, usize), fault: Fault) {
-        if self.fault.as_ref().is_none_or(|(first, _)| at < *first) {
-            self.fault = Some((at, fault));
-        }
-    }
-
-    fn remark(&mut self, step: usize, place: usize, notes: Annotations) {
-        let last = self.remarks.entry(step).or_insert_with(|| (place, Annotations::default()));
-        if last.0 <= place {
-            *last = (place, notes);
-        }
-    }
 }
 
 /// One pairing's results.
@@ -192,6 +159,7 @@ impl Matching<'_> {
         let (rows, labels, last_steps) = (HashMap::new(), HashMap::new(), Vec::new());
         let mut results = Results { output, places, rows, labels, last_steps };
         for step in 0..sides.many.steps() {
+            self.query.interrupt.check()?;
             let present = |frame: &Frame, i: usize| !is_absent(frame.column(i).cells[step]);
             let mut ones = one.iter().copied().filter(|i| present(sides.one, *i));
             let single = ones.next();

@@ -1,5 +1,6 @@
 //! Binary operators between two instant vectors.
 
+mod findings;
 mod matching;
 mod one_to_one;
 mod sets;
@@ -28,13 +29,15 @@ impl<'a> Evaluator<'a> {
         };
         let lhs = self.vector(&binary.lhs, grid)?;
         let rhs = self.vector(&binary.rhs, grid)?;
+        let interrupt = self.query.interrupt;
         let signatures = Signatures::new(rules, &lhs, &rhs);
+        interrupt.check()?;
         let (frame, unique) = match binary.op {
-            BinaryOp::And => (sets::and(lhs, &rhs, &signatures), true),
-            BinaryOp::Unless => (sets::unless(lhs, &rhs, &signatures), true),
+            BinaryOp::And => (sets::and(lhs, &rhs, &signatures, interrupt)?, true),
+            BinaryOp::Unless => (sets::unless(lhs, &rhs, &signatures, interrupt)?, true),
             BinaryOp::Or => {
                 let unique = !signatures.overlap();
-                (sets::or(lhs, rhs, &signatures)?, unique)
+                (sets::or(lhs, rhs, &signatures, interrupt)?, unique)
             }
             _ => {
                 let matching = matching::Matching {

@@ -16,8 +16,6 @@ pub(super) struct Signatures {
 /// The series of one side, by pairing.
 #[derive(Debug)]
 pub(super) struct Side {
-    /// The pairing of each series.
-    pub of: Vec<u32>,
     /// The series of all pairings, one pairing after the other.
     members: Vec<usize>,
     /// Where each pairing's members begin; one more than there are pairings.
@@ -25,9 +23,10 @@ pub(super) struct Side {
 }
 
 impl Side {
-    fn new(of: Vec<u32>, pairings: usize) -> Self {
+    /// `of`: the pairing of each series.
+    fn new(of: &[u32], pairings: usize) -> Self {
         let mut starts = vec![0; pairings + 1];
-        for pairing in &of {
+        for pairing in of {
             starts[*pairing as usize + 1] += 1;
         }
         for pairing in 0..pairings {
@@ -40,7 +39,12 @@ impl Side {
             members[*place] = i;
             *place += 1;
         }
-        Self { of, members, starts }
+        Self { members, starts }
+    }
+
+    /// The number of pairings, of both sides together.
+    pub fn pairings(&self) -> usize {
+        self.starts.len() - 1
     }
 
     /// The series of a pairing, in their order.
@@ -67,11 +71,11 @@ impl Signatures {
         };
         let (lhs, rhs) = (side(lhs), side(rhs));
         let pairings = index.len();
-        Self { lhs: Side::new(lhs, pairings), rhs: Side::new(rhs, pairings) }
+        Self { lhs: Side::new(&lhs, pairings), rhs: Side::new(&rhs, pairings) }
     }
 
     pub fn len(&self) -> usize {
-        self.lhs.starts.len() - 1
+        self.lhs.pairings()
     }
 
     /// Does any pairing have series on both sides?

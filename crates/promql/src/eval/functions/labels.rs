@@ -13,6 +13,9 @@ use crate::eval::grid::Grid;
 use crate::eval::relabel::unite;
 use crate::plan::{Call, Kind, Node};
 
+/// The longest value that a label can be given, in bytes.
+const VALUE_SIZE_MAX: usize = 64 << 10;
+
 /// Largest compiled regular expression, in bytes.
 const REGEX_SIZE_MAX: usize = 8 << 20;
 
@@ -55,7 +58,7 @@ impl<'a> Evaluator<'a> {
         self.relabelled(&call.args[0], grid, &target, |labels| {
             let value = labels.get(&source).unwrap_or("");
             regex.captures(value, &mut captures);
-            captures.is_match().then(|| expand(&replacement, value, &captures))
+            captures.is_match().then(|| expand(&replacement, value, &captures)).transpose()
         })
     }
 
@@ -69,7 +72,8 @@ impl<'a> Evaluator<'a> {
         self.relabelled(&call.args[0], grid, &target, |labels| {
             let values: Vec<&str> =
                 sources.iter().map(|source| labels.get(source).unwrap_or("")).collect();
-            Some(values.join(&separator))
+            let size: usize = values.iter().map(|value| value.len() + separator.len()).sum();
+            if size > VALUE_SIZE_MAX { Err(too_long()) } else { Ok(Some(values.join(&separator))) }
         })
     }
 
@@ -79,16 +83,20 @@ impl<'a> Evaluator<'a> {
         input: &'a Node,
         grid: Grid,
         target: &str,
-        mut value: impl FnMut(&Labels) -> Option<String>,
+        mut value: impl FnMut(&Labels) -> Result<Option<String>, QueryError>,
     ) -> Result<Frame, QueryError> {
         let mut frame = self.vector(input, grid)?;
-        for head in &mut frame.heads {
+        for i in 0..frame.len() {
             self.query.interrupt.check()?;
-            if let Some(value) = value(&head.labels) {
+            let head = &mut frame.heads[i];
+            if let Some(value) = value(&head.labels)? {
+                let before = head.labels.size();
                 head.labels = with_label(&head.labels, target, &value)?;
+                let grown = head.labels.size().saturating_sub(before);
                 if target == METRIC_NAME {
                     head.drop_name = false;
                 }
+                frame.charge(grown)?;
             }
         }
         unite(frame)
@@ -96,10 +104,13 @@ impl<'a> Evaluator<'a> {
 }
 
 /// Fills the groups of a match into a template: `$1`, `$name`, `${name}`; `$$` is a dollar.
-fn expand(template: &str, value: &str, captures: &Captures) -> String {
+fn expand(template: &str, value: &str, captures: &Captures) -> Result<String, QueryError> {
     let mut out = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('$') {
+        if out.len() > VALUE_SIZE_MAX {
+            return Err(too_long());
+        }
         out.push_str(before);
         if let Some(after) = after.strip_prefix('$') {
             out.push('$');
@@ -117,7 +128,12 @@ fn expand(template: &str, value: &str, captures: &Captures) -> String {
         }
     }
     out.push_str(rest);
-    out
+    if out.len() > VALUE_SIZE_MAX { Err(too_long()) } else { Ok(out) }
+}
+
+fn too_long() -> QueryError {
+    let detail = format!("a label's value would be longer than {VALUE_SIZE_MAX} bytes");
+    QueryError::Limit { name: "label_value_max", detail }
 }
 
 /// The name of a group right after the dollar, and what follows.
@@ -148,7 +164,7 @@ mod tests {
         for (template, expected) in
             [("$1-$rest", "aa-b"), ("${1}x$1x", "aax"), ("$$1", "$1"), ("$", "$"), ("${1", "${1")]
         {
-            assert_eq!(expand(template, "aab", &captures), expected, "{template}");
+            assert_eq!(expand(template, "aab", &captures).unwrap(), expected, "{template}");
         }
     }
 }

@@ -32,6 +32,8 @@ impl<'a> Evaluator<'a> {
     pub(super) fn scalar(&mut self, node: &'a Node, grid: Grid) -> Result<Scalar, QueryError> {
         self.query.interrupt.check()?;
         let begun = self.begin();
+        // Room for one number a step.
+        self.query.budget.claim().grow(grid.len.saturating_mul(8))?;
         let scalar = if node.once && !grid.is_instant() && grid.len > 0 {
             let scalar = self.at_first(grid, |this| this.scalar_at_once(node, grid.first()))?;
             Scalar::Constant(scalar.at(0))

@@ -80,6 +80,7 @@ impl<'a> Evaluator<'a> {
         );
         let (mut samples, mut track) = (Samples::default(), Track::default());
         let mut series = Vec::new();
+        let mut claim = self.query.budget.claim();
         for i in 0..set.len() {
             self.query.interrupt.check()?;
             set.read(i, times, &mut samples)?;
@@ -93,6 +94,7 @@ impl<'a> Evaluator<'a> {
             let count = floats.len() + weights.sum::<usize>();
             self.reads.add(0, count, count);
             self.hold(self.held.now, count)?;
+            claim.grow(16 * count)?;
             series.push(Matrix { labels: set.labels(i), floats, histograms });
         }
         Ok(series)

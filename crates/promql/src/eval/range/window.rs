@@ -9,13 +9,13 @@ use std::sync::Arc;
 use metricstor_model::FloatHistogram;
 
 use super::track::{Point, Track};
-use crate::QueryError;
 use crate::ast::Span;
 use crate::eval::annotations::Annotations;
 use crate::eval::forward::Forward;
 use crate::eval::frame::{ABSENT, HISTOGRAM, Histograms, float_cell, histogram_weight, is_float};
 use crate::eval::grid::{Grid, Shift};
 use crate::eval::samples::Reads;
+use crate::{Interrupt, QueryError};
 
 /// Which window belongs to a step. Milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +84,8 @@ pub(crate) struct Remarks<'a> {
     pub span: Span,
     /// The metric's name, found when first needed.
     pub name: &'a dyn Fn() -> String,
+    /// Asked on the way whether to go on.
+    pub interrupt: &'a Interrupt,
 }
 
 /// A function over windows of one series; the same value is used for series after series.
@@ -130,6 +132,9 @@ impl Results {
     }
 }
 
+/// Samples in windows between two questions whether to go on: milliseconds of the slowest function.
+const ASK_AFTER: usize = 1 << 17;
+
 /// Applies a function to all windows of a series.
 pub(crate) fn slide(
     kernel: &mut impl Kernel,
@@ -146,6 +151,7 @@ pub(crate) fn slide(
     }
     kernel.begin(track);
     let (mut floats, mut histograms) = (Slice::default(), Slice::default());
+    let mut unasked = 0;
     for (step, time) in grid.times().enumerate() {
         let end = extent.shift.apply(time);
         let start = end.saturating_sub(extent.range);
@@ -161,6 +167,11 @@ pub(crate) fn slide(
         }
         if weight == 0 {
             continue;
+        }
+        unasked += weight;
+        if unasked > ASK_AFTER {
+            remarks.interrupt.check()?;
+            unasked = 0;
         }
         reads.add(step, weight, fresh);
         let window = Window {
