@@ -43,7 +43,7 @@ pub fn reason(
         return strict.then_some("3.9: filters check for many-to-one matching as arithmetic does");
     }
     if let (Some(error), None) = (reference.refusal(), own.refusal()) {
-        if error.contains("runtime error") {
+        if error.contains("runtime error") || error.contains("have no zero bucket") {
             return Some("3.5 fails with an error of its runtime");
         }
         let same_labels = error.contains("same labelset") && has(&["label_", "-("]);
@@ -68,6 +68,18 @@ pub fn reason(
     }
     if has(&ROUNDED) && (has(&["count_values", "%", "round(", "floor(", "ceil("])) {
         return Some("the last digit of a transcendental function, made visible");
+    }
+    if has(&["exp(", "^"]) && has(&["sin(", "cos(", "tan("]) {
+        return Some("an angle whose last digit is more than a turn");
+    }
+    if native && has(&["count_values"]) {
+        return Some("3.9: histograms are added up with compensation");
+    }
+    if native && question.is_range() && has(&["resets", "changes"]) {
+        return Some("3.5 reuses histograms of one step for the next");
+    }
+    if text.matches('@').count() > 1 && text.contains(")[") {
+        return Some("Prometheus misplaces @ in a subquery that begins at the query's own time");
     }
     if has(&["stddev", "stdvar"]) && has(&["ts_of", "moment", "time", "1e10"]) {
         return Some("variances of large numbers depend on the order of series");
@@ -94,6 +106,10 @@ fn note(question: &Question, difference: &str) -> Option<&'static str> {
     if question.text.contains('^') && difference.contains("quantile value should be") {
         return Some("the last digit of a transcendental function, made visible");
     }
-    let beyond = question.is_range() && question.text.contains(")[");
+    if question.text.contains("-(") && difference.contains("not a counter") {
+        return Some("3.6: negative histograms are gauges");
+    }
+    let subqueries = question.text.matches(")[").count();
+    let beyond = subqueries > 1 || question.is_range() && subqueries > 0;
     beyond.then_some("3.13: subqueries end with the query's last step")
 }
