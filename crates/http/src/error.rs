@@ -60,11 +60,13 @@ impl ErrorType {
 pub struct ApiError {
     pub error_type: ErrorType,
     pub text: String,
+    /// The limit that was exceeded, by its name.
+    pub limit: Option<&'static str>,
 }
 
 impl ApiError {
     pub fn new(error_type: ErrorType, text: impl Into<String>) -> Self {
-        Self { error_type, text: text.into() }
+        Self { error_type, text: text.into(), limit: None }
     }
 
     pub fn bad_data(text: impl Into<String>) -> Self {
@@ -74,6 +76,24 @@ impl ApiError {
     /// A parameter with a value that cannot be used.
     pub fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
         Self::bad_data(format!("invalid parameter {name:?}: {reason}"))
+    }
+
+    /// More than the limit of this name allows.
+    pub fn beyond(limit: &'static str, text: &str) -> Self {
+        let text = format!("{text} (limit {limit})");
+        Self { limit: Some(limit), ..Self::new(ErrorType::Execution, text) }
+    }
+
+    /// Why the server would not answer what another time, or a smaller question, it would; `None` for
+    /// what the client got wrong.
+    pub fn refusal(&self) -> Option<&'static str> {
+        match self.error_type {
+            ErrorType::TooManyRequests => Some("queue"),
+            ErrorType::Timeout => Some("timeout"),
+            ErrorType::Canceled => Some("canceled"),
+            ErrorType::TooLarge => Some("too_large"),
+            _ => self.limit,
+        }
     }
 
     pub fn status(&self) -> StatusCode {
@@ -87,9 +107,7 @@ impl From<QueryError> for ApiError {
         match error {
             QueryError::Parse(_) | QueryError::Invalid(_) => Self::parameter("query", text),
             QueryError::Execution(_) => Self::new(ErrorType::Execution, text),
-            QueryError::Limit { name, .. } => {
-                Self::new(ErrorType::Execution, format!("{text} (limit {name})"))
-            }
+            QueryError::Limit { name, .. } => Self::beyond(name, &text),
             QueryError::Cancelled => Self::new(ErrorType::Canceled, text),
             QueryError::Timeout => Self::new(ErrorType::Timeout, text),
             QueryError::Source(source) => Self { text, ..Self::from(source) },
@@ -104,7 +122,7 @@ impl From<SelectError> for ApiError {
             SelectError::Damaged(_) | SelectError::Failed(_) => {
                 Self::new(ErrorType::Internal, text)
             }
-            SelectError::LimitExceeded { .. } => Self::new(ErrorType::Execution, text),
+            SelectError::LimitExceeded { limit, detail } => Self::beyond(limit, &detail),
             SelectError::Cancelled => Self::new(ErrorType::Canceled, text),
         }
     }

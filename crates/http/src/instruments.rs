@@ -21,6 +21,8 @@ pub struct Instruments {
     /// Whole write requests by reason of refusal.
     pub refused_writes: Labelled<Counter>,
     pub queries: Gauge,
+    /// By the limit that was exceeded, or another reason.
+    pub refused_queries: Labelled<Counter>,
     /// Requests refused before a handler saw them, by reason.
     pub refused_requests: Labelled<Counter>,
     /// By what was asked for and what came of it.
@@ -64,6 +66,11 @@ impl Instruments {
                 &["reason"],
             ),
             queries: registry.gauge("metricstor_http_queries", "Queries evaluated or waiting."),
+            refused_queries: registry.counters(
+                "metricstor_http_refused_queries_total",
+                "Queries and other reads that were not answered, by limit or other reason.",
+                &["reason"],
+            ),
             refused_requests: registry.counters(
                 "metricstor_http_refused_requests_total",
                 "Requests refused for who sent them, by reason.",

@@ -79,19 +79,27 @@ fn write_samples(
     sink: &mut Sink,
 ) -> Result<(), ApiError> {
     let limit = reading.app.config.queries.read_samples;
+    let memory_max = reading.app.engine.options().memory_max;
     let (mut message, mut total) = (Vec::new(), 0);
     for query in &request.queries {
         push_result(&mut message, |result| {
             each_series(reading, query, |labels, samples| {
                 total += samples.len();
-                if total > limit {
+                let beyond = |limit: &'static str, of: usize, setting: &str| {
                     let text = format!(
-                        "exceeded sample limit ({limit}); ask for less, for \
-                         STREAMED_XOR_CHUNKS, or raise query.max_read_samples"
+                        "exceeded {limit} limit ({of}); ask for less, for STREAMED_XOR_CHUNKS, \
+                         or raise {setting}"
                     );
-                    return Err(ApiError::bad_data(text));
+                    Err(ApiError { limit: Some(limit), ..ApiError::bad_data(text) })
+                };
+                if total > limit {
+                    return beyond("sample", limit, "query.max_read_samples");
                 }
                 push_series(result, labels, samples);
+                // The message is held twice while it is compressed.
+                if result.len() > memory_max / 2 {
+                    return beyond("memory", memory_max, "query.max_memory");
+                }
                 Ok(())
             })
         })?;
@@ -128,7 +136,7 @@ fn each_series(
         let (all, cut) = reading.view.series(&sets, query.range, limit)?;
         if cut {
             let text = format!("more than {limit} series; raise query.max_rows");
-            return Err(ApiError::new(ErrorType::Execution, text));
+            return Err(ApiError::beyond("rows", &text));
         }
         return all.iter().try_for_each(|labels| visit(labels, &samples));
     }

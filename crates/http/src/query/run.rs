@@ -60,8 +60,21 @@ impl Reading<'_> {
     }
 }
 
-/// Runs `work`, which evaluates and then writes its answer.
+/// Runs `work`, which evaluates and then writes its answer; every refusal is counted.
 pub async fn run(
+    app: &Arc<App>,
+    caller: &Caller,
+    ask: Ask,
+    work: impl FnOnce(&Reading<'_>, &mut Sink) -> Result<(), ApiError> + Send + 'static,
+) -> Result<Response, ApiError> {
+    let answer = in_turn(app, caller, ask, work).await;
+    if let Some(reason) = answer.as_ref().err().and_then(ApiError::refusal) {
+        app.instruments.refused_queries.with(&[reason]).inc();
+    }
+    answer
+}
+
+async fn in_turn(
     app: &Arc<App>,
     caller: &Caller,
     ask: Ask,

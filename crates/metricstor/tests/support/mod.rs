@@ -98,6 +98,10 @@ impl Server {
         response.json()["data"]["result"].clone()
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn log(&self) -> String {
         log_of(&self.dir)
     }
