@@ -12,9 +12,10 @@ use tokio::task::spawn_blocking;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorType};
-use crate::param::read_form;
+use crate::json::push_html_string;
+use crate::param::{format_time, parse_bool, read_form};
 use crate::query::selectors;
-use crate::reply::plain;
+use crate::reply::{plain, success};
 use crate::view::View;
 
 /// Flushes what is in memory, compacts everything and answers when it is done.
@@ -69,8 +70,28 @@ pub async fn clean_tombstones(State(app): State<Arc<App>>) -> Result<Response, A
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-pub async fn snapshot() -> ApiError {
-    unavailable("taking snapshots")
+/// Copies what is stored into a directory that another server opens; with `skip_head`, only what is in
+/// chunk files already.
+pub async fn snapshot(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let form = read_form(request, &app.config.requests).await?;
+    let skip_head = match form.get("skip_head") {
+        "" => false,
+        text => parse_bool(text).ok_or_else(|| {
+            let reason = format!("strconv.ParseBool: parsing {text:?}: invalid syntax");
+            ApiError::parameter("skip_head", format!("unable to parse boolean {reason}"))
+        })?,
+    };
+    let time = format_time(app.now() / 1000 * 1000).replace(['-', ':'], "");
+    let name = spawn_blocking(move || app.unscoped_store.snapshot(&time, !skip_head))
+        .await
+        .map_err(internal)?
+        .map_err(internal)?;
+    tracing::info!(target: "audit", name, "took a snapshot");
+    Ok(success(|out| {
+        out.extend_from_slice(br#"{"name":"#);
+        push_html_string(out, &name);
+        out.push(b'}');
+    }))
 }
 
 /// There is nothing to reload, and a process is stopped by its supervisor.
@@ -84,8 +105,4 @@ pub async fn lifecycle(method: Method) -> Response {
 
 fn internal(error: impl std::fmt::Display) -> ApiError {
     ApiError::new(ErrorType::Internal, error.to_string())
-}
-
-fn unavailable(what: &str) -> ApiError {
-    ApiError::new(ErrorType::Unavailable, format!("{what} is not available in this version"))
 }

@@ -492,3 +492,15 @@ fn deleted_samples_are_gone_when_the_answer_comes() {
     }
     assert_eq!(server.get(path).status, 405);
 }
+
+#[test]
+fn a_snapshot_is_named_by_its_time() {
+    let server = filled();
+    for n in 0..2 {
+        let reply = server.post("/api/v1/admin/tsdb/snapshot", "");
+        let expected = data(&format!(r#"{{"name":"20250101T010000Z-000000000000000{n}"}}"#));
+        assert_eq!((reply.status, reply.text()), (200, expected.as_str()));
+    }
+    let reply = server.post("/api/v1/admin/tsdb/snapshot?skip_head=perhaps", "");
+    assert_eq!(reply.status, 400, "{}", reply.text());
+}

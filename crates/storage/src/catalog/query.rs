@@ -1,5 +1,7 @@
 //! Reading the catalog at a start.
 
+use std::path::Path;
+
 use rusqlite::types::FromSql;
 use rusqlite::{OptionalExtension, Row};
 
@@ -42,6 +44,15 @@ impl Catalog {
         }
         self.expect_count("files", names.len())?;
         Ok(names)
+    }
+
+    /// Writes a copy to a new file, durably.
+    pub fn copy_to(&self, path: &Path) -> Result<(), CatalogError> {
+        let text = path.to_string_lossy();
+        self.connection.execute("VACUUM INTO ?1", [&*text]).map_err(|e| self.error(e))?;
+        let synced = std::fs::File::open(path).and_then(|file| file.sync_all());
+        let path = path.to_owned();
+        synced.map_err(|source| CatalogError::Io { action: "sync", path, source })
     }
 
     /// The last log index whose samples are in published files.

@@ -5,6 +5,7 @@
 
 mod apply;
 mod compact;
+mod copy;
 mod file_set;
 mod flush;
 mod forget;

@@ -7,6 +7,7 @@ mod maintain;
 mod node;
 mod open;
 mod select;
+mod snapshot;
 mod statistics;
 mod write;
 
