@@ -32,7 +32,8 @@ impl Peer {
             format!("--config.file={}", file.display()),
             format!("--storage.tsdb.path={}", dir.join("prometheus").display()),
             format!("--web.listen-address={address}"),
-            "--enable-feature=metadata-wal-records".to_owned(),
+            "--web.enable-remote-write-receiver".to_owned(),
+            "--enable-feature=metadata-wal-records,exemplar-storage".to_owned(),
         ];
         let peer = Self::start(&needed("prometheus"), &arguments, &dir.join("prometheus.log"));
         let ready = || request(address, "GET", "/-/ready", &[], b"").is_ok_and(|r| r.status == 200);
