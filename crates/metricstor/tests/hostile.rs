@@ -111,7 +111,9 @@ fn fifty_heavy_queries_at_once_stay_in_bounds_and_samples_keep_coming_in() {
     let refused = statuses.iter().filter(|(status, _)| *status != 200).count();
     assert!(refused > 10, "heavy enough to need limits: {statuses:?}");
     let peak = peak_memory(&server);
-    assert!(peak < before + 2 * 32 + 160, "{before} MiB before, {peak} MiB at most");
+    // What a query may hold is counted in columns; its answer, what is copied on the way and what the
+    // allocator keeps come on top: up to four times as much for each of the two that run.
+    assert!(peak < before + 2 * 4 * 32 + 64, "{before} MiB before, {peak} MiB at most");
     let kept = written.load(Ordering::Relaxed);
     let count = server.query("count(kept)", now() + 2);
     assert_eq!(count[0]["value"][1], kept.to_string());
