@@ -1,7 +1,8 @@
 //! Bytes from strangers, damaged in seeded ways: every parser answers, none panics, none is fooled.
 //!
 //! `METRICSTOR_FUZZ_SECONDS=600 cargo test --release -p metricstor-pki --test damaged_input` goes on
-//! for that long with enrolment requests, and as long with policies.
+//! for that long with enrolment requests, renewals and policies; METRICSTOR_FUZZ_SEED makes it other
+//! damage.
 
 #![allow(clippy::unwrap_used, reason = "a panic is the failure report, in helpers too")]
 
@@ -19,6 +20,11 @@ use support::*;
 struct Dice(u64);
 
 impl Dice {
+    fn new(test: u64) -> Self {
+        let seed = std::env::var("METRICSTOR_FUZZ_SEED").map_or(0, |seed| seed.parse().unwrap());
+        Self(test.wrapping_add(1_000_003_u64.wrapping_mul(seed)))
+    }
+
     fn roll(&mut self, below: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -65,7 +71,7 @@ fn repeat(rounds: usize, mut round: impl FnMut()) {
 fn a_damaged_certificate_is_refused_or_still_names_one_valid_subject() {
     let site = Site::new();
     let der = site.issue("agent/web-1", day(0)).chain()[0].to_vec();
-    let mut dice = Dice(1);
+    let mut dice = Dice::new(1);
     let mut refused = 0;
     for _ in 0..30_000 {
         match Identity::from_certificate(&dice.damage(&der)) {
@@ -82,7 +88,7 @@ fn a_damaged_certificate_is_refused_or_still_names_one_valid_subject() {
 
 #[test]
 fn a_damaged_uri_is_refused_or_reads_back_as_itself() {
-    let mut dice = Dice(2);
+    let mut dice = Dice::new(2);
     for _ in 0..100_000 {
         let damaged = dice.damage(b"spiffe://test.example/agent/web-1");
         let Ok(text) = String::from_utf8(damaged) else { continue };
@@ -96,7 +102,7 @@ fn a_damaged_uri_is_refused_or_reads_back_as_itself() {
 fn a_damaged_pem_file_is_refused_or_holds_certificates() {
     let site = Site::new();
     let pem = metricstor_pki::certificates_to_pem(site.authority.issuing_chain());
-    let mut dice = Dice(3);
+    let mut dice = Dice::new(3);
     for _ in 0..5_000 {
         if let Ok(certificates) = certificates_from_pem(&dice.damage(pem.as_bytes())) {
             assert!(!certificates.is_empty());
@@ -116,7 +122,7 @@ fn a_damaged_enrolment_request_gets_no_certificate() {
     let token = registrar.create_token(&spec, "user/admin", day(0)).unwrap();
     let request = ApplicantKey::generate().unwrap().enrol(&token, "web-1");
     let json = serde_json::to_vec(&request).unwrap();
-    let mut dice = Dice(4);
+    let mut dice = Dice::new(4);
     repeat(10_000, || {
         let bytes = dice.damage(&json);
         // Whatever it is, it is no other sort of request that is granted anything either.
@@ -154,7 +160,7 @@ fn a_damaged_renewal_renews_nothing() {
     let old = key.accept(&answer, None, day(0)).unwrap();
     let request = ApplicantKey::generate().unwrap().renew_expired(&old.credentials).unwrap();
     let json = serde_json::to_vec(&request).unwrap();
-    let mut dice = Dice(5);
+    let mut dice = Dice::new(5);
     repeat(3_000, || {
         let Ok(damaged) = serde_json::from_slice::<RenewRequest>(&dice.damage(&json)) else {
             return;
@@ -183,7 +189,7 @@ fn a_damaged_policy_is_refused_or_well_formed() {
         "limits":{"samples_per_second":10,"active_series":5,"label_value_bytes":9}},
         {"who":"service/grafana","may":["read"],"read_tenants":["shop"],"only":["env=~\"a|b.*\""]},
         {"who":"*","may":["read","rules"]}]"#;
-    let mut dice = Dice(6);
+    let mut dice = Dice::new(6);
     let names = ["agent/web-1", "agent/a.dc1", "service/grafana", "user/x", "node/n"];
     let mut built = 0_u64;
     repeat(20_000, || {

@@ -113,10 +113,11 @@ fn a_policy_is_part_of_the_file_and_its_mistakes_are_named() {
     assert!(error.contains("tennant"), "{error}");
 }
 
-/// `METRICSTOR_FUZZ_SECONDS=600` goes on for that long.
+/// `METRICSTOR_FUZZ_SECONDS=600` goes on for that long; METRICSTOR_FUZZ_SEED makes it other damage.
 #[test]
 fn a_damaged_file_is_refused_or_read() {
-    let mut state = 7_u64;
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let mut state = 7 + number("METRICSTOR_FUZZ_SEED").unwrap_or(0);
     let mut roll = |below: usize| {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -145,9 +146,7 @@ fn a_damaged_file_is_refused_or_read() {
         }
     };
     (0..2_000).for_each(|_| round());
-    if let Some(seconds) =
-        std::env::var("METRICSTOR_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok())
-    {
+    if let Some(seconds) = number("METRICSTOR_FUZZ_SECONDS") {
         let start = std::time::Instant::now();
         while start.elapsed().as_secs() < seconds {
             round();
