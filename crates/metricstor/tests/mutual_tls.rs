@@ -56,8 +56,8 @@ fn by_setting_nothing_is_said_without_a_certificate() {
         .arg(format!("https://{}/-/healthy", server.tls))
         .output()
         .unwrap();
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && error.contains("certificate required"), "{error}");
+    // The alert may be overtaken by the end of the connection; either way there is no answer.
+    assert!(!output.status.success() && output.stdout.is_empty());
     assert!(curl(&server, &[], "/-/healthy").status.success());
 }
 

@@ -21,6 +21,9 @@ use crate::client::{Answer, Client, client_config};
 /// How often an applicant asks whether it was approved.
 const APPROVAL_PERIOD: Duration = Duration::from_secs(5);
 
+const TOO_MANY_REQUESTS: u16 = 429;
+const BUSY_PERIOD: Duration = Duration::from_secs(60);
+
 /// A server, and the files in which what it grants is kept.
 pub struct Door<'a> {
     pub url: &'a str,
@@ -117,7 +120,16 @@ impl Door<'_> {
         request: &impl Serialize,
     ) -> anyhow::Result<Answer> {
         let body = serde_json::to_string(request)?;
-        Client::new(self.url, Some(config))?.post_json(path, &body)
+        let client = Client::new(self.url, Some(config))?;
+        loop {
+            let answer = client.post_json(path, &body)?;
+            if answer.status != TOO_MANY_REQUESTS {
+                return Ok(answer);
+            }
+            // A rack that enrols at once comes from one address.
+            eprintln!("metricstor: too many ask at once; asking again in a minute");
+            sleep(BUSY_PERIOD);
+        }
     }
 
     fn keep(&self, key: ApplicantKey, answer: &[u8], root: Option<&KeyHash>) -> anyhow::Result<()> {
