@@ -14,8 +14,8 @@ const HEADER_MAGIC: [u8; 8] = *b"MSCHUNKS";
 const FOOTER_MAGIC: [u8; 8] = *b"MSCHUNKE";
 const VERSION: u16 = 2;
 
-/// The level of files that cover a day.
-const DENSE_LEVEL: u8 = 2;
+/// The level of files that cover a month.
+const DENSE_LEVEL: u8 = 3;
 
 /// What the columns of a file are; downsampled aggregates will be further kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,7 +40,7 @@ impl FileMeta {
         Self { level, shard, kind: ColumnKind::Samples, position: 0 }
     }
 
-    /// Files of a day and more are read rarely and kept long.
+    /// Files of a month are read rarely and kept long.
     pub(super) fn packing(&self) -> Packing {
         if self.level < DENSE_LEVEL { Packing::Fast } else { Packing::Dense }
     }
