@@ -15,7 +15,7 @@ const FOOTER_MAGIC: [u8; 8] = *b"MSCHUNKE";
 const VERSION: u16 = 2;
 
 /// The level of files that cover a month.
-const DENSE_LEVEL: u8 = 3;
+pub const DENSE_LEVEL: u8 = 3;
 
 /// What the columns of a file are; downsampled aggregates will be further kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -23,7 +23,7 @@ mod writer;
 
 pub use error::ChunkFileError;
 pub use exemplars::{ExemplarCursor, Exemplars};
-pub use format::{ColumnKind, FileMeta};
+pub use format::{ColumnKind, DENSE_LEVEL, FileMeta};
 pub use merge::Merge;
 pub use reader::ChunkFile;
 pub use scratch::Scratch;

@@ -6,6 +6,8 @@
 
 use metricstor_model::TimeRange;
 
+use crate::chunk_file::DENSE_LEVEL;
+
 /// A file as the plan sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Candidate {
@@ -51,13 +53,12 @@ pub(super) fn next(files: &[Candidate], now: i64, bounds: Bounds) -> Option<Plan
     })
 }
 
-/// Merges everything that may share a file, whatever its age; a lone file is rewritten once, for
-/// wider levels are packed more densely.
+/// Merges everything that may share a file, whatever its age; a lone file is rewritten once if that
+/// packs it densely.
 pub(super) fn everything(files: &[Candidate], bounds: Bounds) -> Option<Plan> {
     let last = levels(bounds).last()?;
-    plan_level(files, last, |files, _| {
-        files.len() >= 2 || files.iter().any(|file| usize::from(file.level) <= last)
-    })
+    let denser = |file: &&Candidate| file.level < DENSE_LEVEL && last + 1 >= DENSE_LEVEL.into();
+    plan_level(files, last, |files, _| files.len() >= 2 || files.iter().any(denser))
 }
 
 /// The levels whose files span no more than they may.
