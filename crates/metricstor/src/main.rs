@@ -30,7 +30,12 @@ use crate::config::ConfigError;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if !matches!(command, Command::Serve(_)) {
+        // `metricstor inspect FILE | head` ends quietly; a server must not end with a connection.
+        sigpipe::reset();
+    }
+    let outcome = match command {
         Command::Serve(args) => serve::serve(&args),
         Command::Query(args) => query::query(&args),
         Command::Ca(args) => ca::ca(&args),
