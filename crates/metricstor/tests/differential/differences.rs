@@ -32,6 +32,9 @@ pub fn reason(
     if noted {
         return note(question, difference);
     }
+    if text.matches("topk").count() + text.matches("bottomk").count() > 1 {
+        return Some("of equal values any is chosen: the order of series is the store's");
+    }
     if has(&["limitk"]) {
         return Some("limitk takes the first series, and their order is the store's");
     }

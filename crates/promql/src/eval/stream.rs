@@ -41,6 +41,9 @@ fn is_stage(call: &Call) -> bool {
             ))
 }
 
+/// Beyond this, half the exponential is all there is of sinh and cosh, in Go too: it overflows with it.
+const HALF_EXP: f64 = 21.0;
+
 fn float_function(name: &str) -> Option<fn(f64) -> f64> {
     Some(match name {
         "abs" => f64::abs,
@@ -57,8 +60,8 @@ fn float_function(name: &str) -> Option<fn(f64) -> f64> {
         "asin" => f64::asin,
         "acos" => f64::acos,
         "atan" => f64::atan,
-        "sinh" => f64::sinh,
-        "cosh" => f64::cosh,
+        "sinh" => |v| if v.abs() > HALF_EXP { (v.abs().exp() * 0.5).copysign(v) } else { v.sinh() },
+        "cosh" => |v| if v.abs() > HALF_EXP { v.abs().exp() * 0.5 } else { v.cosh() },
         "tanh" => f64::tanh,
         "asinh" => f64::asinh,
         "acosh" => f64::acosh,
