@@ -143,7 +143,7 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
         ("compacted_bytes", "Bytes of merged chunk files.", &metrics.compacted_bytes),
         ("chunk_files_expired", "Files deleted by retention.", &metrics.chunk_files_expired),
         ("deletions", "Deletions, one per shard.", &metrics.deletions),
-        ("damaged_blocks", "Blocks with a wrong checksum.", &metrics.damaged_blocks),
+        ("damaged_reads", "Reads that failed for damage.", &metrics.damaged_reads),
     ];
     for (noun, help, count) in counters {
         page.counter(&format!("metricstor_storage_{noun}_total"), help, count.get() as f64);
@@ -177,6 +177,16 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
             statistics.commit_queue_bytes as f64,
         ),
     ];
+    let quarantined = "metricstor_storage_quarantined_blocks";
+    page.head(quarantined, "Damaged places found in chunk files, by file.", "gauge");
+    for (file, places) in store.quarantined() {
+        page.sample(quarantined, &["file"], &[file], places as f64);
+    }
+    let memory = store.memory();
+    page.gauge("metricstor_memory_limit_bytes", "Setting memory.limit.", memory.limit() as f64);
+    page.gauge("metricstor_memory_held_bytes", "Counted against it.", memory.held() as f64);
+    let refused = "metricstor_memory_refused_total";
+    page.counter(refused, "Requests and queries that did not fit.", memory.refused() as f64);
     for (noun, help, value) in gauges {
         page.gauge(&format!("metricstor_storage_{noun}"), help, value);
     }

@@ -27,7 +27,7 @@ fn message(sender: u64, n: u64, start: i64) -> Vec<u8> {
 
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
-    let rounds = std::env::var("METRICSTOR_KILL_ROUNDS").map_or(10, |n| n.parse().unwrap());
+    let rounds = std::env::var("METRICSTOR_KILL_ROUNDS").map_or(20, |n| n.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
     let start = now() - 12 * 3600;
     let acknowledged: Vec<AtomicU64> = (0..SENDERS).map(|_| AtomicU64::new(0)).collect();

@@ -1,5 +1,9 @@
 //! The engine: parses, plans and evaluates one query against a source.
 
+use std::sync::Arc;
+
+use metricstor_memory::Budget;
+
 use crate::ast::ValueType;
 use crate::eval::grid::Grid;
 use crate::eval::{Evaluator, Profile, Query, finish};
@@ -19,6 +23,8 @@ pub struct EngineOptions {
     pub points_max: usize,
     /// The most bytes of columns a query may hold at once.
     pub memory_max: usize,
+    /// What all queries share with the rest of the process.
+    pub memory: Arc<Budget>,
     /// Metric names are removed at the end of the evaluation instead of by each operation.
     pub delayed_name_removal: bool,
     /// Threads that one query may use.
@@ -39,6 +45,7 @@ impl Default for EngineOptions {
             series_max: 10_000_000,
             points_max: 11_000,
             memory_max: 2 << 30,
+            memory: Budget::unlimited(),
             delayed_name_removal: false,
             threads: 1,
             subquery_step_ms: 60_000,

@@ -9,6 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use metricstor_memory::Permit;
+
 use crate::entry::Change;
 use crate::metrics::Metrics;
 use crate::outcome::{WriteError, WriteOutcome};
@@ -31,6 +33,8 @@ pub(crate) struct Commit {
     /// Refusals found before the log.
     pub outcome: WriteOutcome,
     pub done: Done,
+    /// Holds the memory of `parts`.
+    pub memory: Permit,
 }
 
 impl Commit {
@@ -318,12 +322,13 @@ impl Writer {
 
     fn apply_and_answer(&mut self, commits: Vec<Commit>, mut indices: Vec<u64>) {
         let started = Instant::now();
-        for Commit { parts, mut outcome, done } in commits {
+        for Commit { parts, mut outcome, done, memory } in commits {
             for part in &parts {
                 let index = &mut indices[usize::from(part.shard)];
                 self.apply.apply(part, *index, &mut outcome);
                 *index += 1;
             }
+            drop((parts, memory));
             done(Ok(outcome));
         }
         self.metrics.apply.observe(started.elapsed());
@@ -342,6 +347,8 @@ fn write_error(error: &LogError) -> WriteError {
 mod tests {
     use std::path::Path;
     use std::sync::mpsc;
+
+    use metricstor_memory::Budget;
 
     use super::*;
     use crate::batch::Batch;
@@ -374,7 +381,8 @@ mod tests {
             let answer = answer.clone();
             let done: Done = Box::new(move |result| answer.send((i, result.is_ok())).unwrap());
             let outcome = WriteOutcome::default();
-            committer.submit(Commit { parts: vec![part], outcome, done });
+            let memory = Budget::unlimited().permit();
+            committer.submit(Commit { parts: vec![part], outcome, done, memory });
         }
         let mut all: Vec<_> = (0..3).map(|_| answers.recv().unwrap()).collect();
         all.sort_unstable();

@@ -1,7 +1,10 @@
 //! The storage settings, as the rest of the crate uses them: validated, with units in the names.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use metricstor_memory::Budget;
 
 pub use crate::known::HashSecret;
 
@@ -31,8 +34,12 @@ pub struct StoreConfig {
     pub commit_queue_bytes: usize,
     /// How long a commit waits for company; 0: not at all.
     pub commit_linger: Duration,
+    /// The memory that the store shares with others: writes are refused beyond it.
+    pub memory: Arc<Budget>,
     /// Size of a log segment in bytes.
     pub log_segment_bytes: u64,
+    /// Bytes of disk kept aside, so that a full one can still be flushed to.
+    pub reserve_bytes: u64,
     /// A shard is flushed when its head holds this many bytes…
     pub flush_head_bytes: usize,
     /// …or its oldest sample in memory has waited this long.
@@ -65,7 +72,9 @@ impl StoreConfig {
             exemplars_max: 100_000,
             commit_queue_bytes: 64 << 20,
             commit_linger: Duration::ZERO,
+            memory: Budget::unlimited(),
             log_segment_bytes: 64 << 20,
+            reserve_bytes: 0,
             flush_head_bytes: 64 << 20,
             flush_interval: Duration::from_secs(30 * 60),
         }

@@ -24,6 +24,12 @@ pub enum StorageError {
         dir.display(), dir.join(crate::store::GIVE_UP).display()
     )]
     LostLog { dir: PathBuf, shard: u32, expected: u64 },
+    /// The log no longer has what the catalog does not have yet.
+    #[error(
+        "the catalog of shard {shard} ends at entry {flushed}, but the log begins after entry \
+         {purged}: one of index.db and wal is older than the other, restore both from one copy"
+    )]
+    OldCatalog { shard: u32, flushed: u64, purged: u64 },
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -35,5 +41,22 @@ pub enum StorageError {
 impl StorageError {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io { action, path: path.into(), source }
+    }
+
+    /// Was there no space for it?
+    pub(crate) fn is_full(&self) -> bool {
+        let full = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        };
+        match self {
+            Self::Io { source, .. } | Self::ChunkFile(ChunkFileError::Io { source, .. }) => {
+                full(source)
+            }
+            Self::Catalog(CatalogError::Sqlite { source, .. }) => {
+                source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+            }
+            Self::Log(LogError::Full { .. }) => true,
+            _ => false,
+        }
     }
 }

@@ -16,6 +16,7 @@ mod known;
 mod metadata;
 mod metrics;
 mod outcome;
+mod quarantine;
 mod settle;
 mod shard;
 mod store;

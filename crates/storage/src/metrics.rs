@@ -36,8 +36,8 @@ pub struct Metrics {
     pub chunk_files_expired: Count,
     /// Deletions applied, one per shard.
     pub deletions: Count,
-    /// Blocks that failed their checksum when read.
-    pub damaged_blocks: Count,
+    /// Reads that failed because the file is damaged.
+    pub damaged_reads: Count,
 }
 
 impl Metrics {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use metricstor_memory::Exceeded;
+
 /// Counts for one request, decided when it was applied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WriteOutcome {
@@ -103,6 +105,8 @@ pub enum WriteError {
     /// More is waiting for the disk than may be held in memory.
     #[error("overloaded: {waiting} bytes wait to be committed, the limit is {limit}")]
     Overloaded { waiting: usize, limit: usize },
+    #[error(transparent)]
+    Memory(#[from] Exceeded),
     #[error("the disk is full: {0}")]
     DiskFull(String),
     /// An fsync failed: the state of the log is unknown until a restart has read it again.

@@ -36,7 +36,8 @@ fn no_chunk_file_is_taken_for_a_leftover() {
     assert!(!files.is_empty());
     let catalogs = shard_files(dir.path(), "index.db");
     let kept: Vec<Vec<u8>> = catalogs.iter().map(|path| std::fs::read(path).unwrap()).collect();
-    let lose: [fn(&Path); 3] = [
+    let lose: [fn(&Path); 4] = [
+        |path| std::fs::write(path, "x").unwrap(),
         |path| std::fs::remove_file(path).unwrap(),
         |path| std::fs::write(path, "").unwrap(),
         |path| {
@@ -101,4 +102,41 @@ fn the_log_of_another_directory_is_refused() {
     std::fs::rename(other.path().join("wal"), one.path().join("wal")).unwrap();
     let error = open_at(one.path(), NOW).err().unwrap();
     assert!(error.to_string().contains("another node"), "{error}");
+}
+
+#[test]
+fn a_catalog_that_is_older_than_the_log_stops_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let rows = |from: i64| -> Vec<_> {
+        (0..100).map(|i| (format!("__name__=m,i={i}"), NOW - 1000 + from, 1.0)).collect()
+    };
+    write(&store, &rows(0)).unwrap();
+    store.compact().unwrap();
+    store.close();
+    drop(store);
+    let old: Vec<(PathBuf, Vec<u8>)> = ["index.db", "chunks"]
+        .iter()
+        .flat_map(|name| shard_files(dir.path(), name))
+        .flat_map(|path| {
+            if path.is_dir() {
+                std::fs::read_dir(path).unwrap().map(|file| file.unwrap().path()).collect()
+            } else {
+                vec![path]
+            }
+        })
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect();
+    let store = open(dir.path());
+    write(&store, &rows(1)).unwrap();
+    store.compact().unwrap();
+    store.close();
+    drop(store);
+    for folder in shard_files(dir.path(), "chunks") {
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::create_dir(&folder).unwrap();
+    }
+    old.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+    let error = open_at(dir.path(), NOW).err().unwrap();
+    assert!(error.to_string().contains("older than the other"), "{error}");
 }

@@ -46,9 +46,12 @@ impl Refused {
             ) => StatusCode::BAD_REQUEST,
             Self::Rate { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded | Self::Store(WriteError::Overloaded { .. }) => overload,
-            Self::Store(WriteError::DiskFull(_) | WriteError::Poisoned(_) | WriteError::Closed) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Store(
+                WriteError::Memory(_)
+                | WriteError::DiskFull(_)
+                | WriteError::Poisoned(_)
+                | WriteError::Closed,
+            ) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(WriteError::Failed(_)) | Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -65,6 +68,7 @@ impl Refused {
             ) => "malformed",
             Self::Rate { .. } => "rate",
             Self::Overloaded | Self::Store(WriteError::Overloaded { .. }) => "overloaded",
+            Self::Store(WriteError::Memory(_)) => "memory",
             Self::Store(WriteError::DiskFull(_)) => "disk_full",
             Self::Store(WriteError::Poisoned(_)) => "poisoned",
             Self::Store(WriteError::Closed) => "closed",

@@ -29,6 +29,7 @@ pub struct File {
     pub write: Write,
     pub query: Query,
     pub connections: Connections,
+    pub memory: Memory,
     pub enrolment: Enrolment,
     /// Who may do what; taken over while the server runs. Absent: people everything, programs read
     /// and write, machines write.
@@ -56,6 +57,8 @@ pub struct Storage {
     pub retention: Span,
     /// The oldest chunk files are deleted while all together are larger; by default none is.
     pub retention_size: Option<Size>,
+    /// Disk space kept aside, so that a full disk can still be flushed to and freed.
+    pub reserve: Size,
     /// Samples further ahead of the clock are refused.
     pub future_limit: Span,
     /// Series, all together.
@@ -136,6 +139,14 @@ pub struct Enrolment {
     pub refusals_per_minute: u32,
 }
 
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Memory {
+    /// What buffers, samples in memory, index and queries may hold together; by default 60 % of
+    /// the machine's memory or the control group's. Beyond it writes are answered 503, queries 422.
+    pub limit: Option<Size>,
+}
+
 impl File {
     /// Every key with its value.
     pub fn tree(&self) -> Value {
@@ -161,6 +172,7 @@ impl Default for File {
             write: Write::default(),
             query: Query::default(),
             connections: Connections::default(),
+            memory: Memory::default(),
             enrolment: Enrolment::default(),
             policy: None,
         }
@@ -184,6 +196,7 @@ impl Default for Storage {
         Self {
             retention: Span(config.retention_ms),
             retention_size: config.retention_bytes.map(|bytes| Size(bytes as usize)),
+            reserve: Size(64 << 20),
             future_limit: Span(config.future_max_ms),
             max_series: config.series_max,
             max_labels: config.labels.count_max,

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use metricstor_http as http;
+use metricstor_memory::Budget;
 use metricstor_pki::{Policy, TrustDomain};
 use metricstor_promql::EngineOptions;
 use metricstor_storage::{LabelLimits, StoreConfig};
@@ -38,6 +40,7 @@ impl TryFrom<&File> for Settings {
             Some(text) => Some(loopback(text)?),
         };
         policy(file)?;
+        let memory = Budget::new(at_least_one("memory.limit", memory_limit(file))?);
         Ok(Self {
             listen: address("listen", &file.listen)?,
             loopback_http,
@@ -51,8 +54,8 @@ impl TryFrom<&File> for Settings {
             host_names: file.tls.host_names.clone(),
             allow_tls12: file.tls.allow_tls12,
             require_certificate: file.tls.require_certificate,
-            store: store(file)?,
-            engine: engine(file)?,
+            store: StoreConfig { memory: Arc::clone(&memory), ..store(file)? },
+            engine: EngineOptions { memory, ..engine(file)? },
             http: http_config(file)?,
         })
     }
@@ -79,6 +82,7 @@ fn store(file: &File) -> Result<StoreConfig, ConfigError> {
             name_size_max: at_least_one("storage.max_label_name", storage.max_label_name.0)?,
             value_size_max: at_least_one("storage.max_label_value", storage.max_label_value.0)?,
         },
+        reserve_bytes: storage.reserve.0 as u64,
         exemplars_max: storage.max_exemplars,
         commit_linger: storage.commit_linger.duration(),
         ..defaults
@@ -152,6 +156,17 @@ fn processors() -> usize {
 }
 
 /// So that as many large queries as run at once leave half of the memory to the rest.
+/// Beyond the limit stand what the allocator keeps, stacks, and the pages of files being written.
+fn memory_limit(file: &File) -> usize {
+    file.memory.limit.map_or_else(
+        || {
+            let share = memory::available().unwrap_or(4 << 30) / 10 * 6;
+            usize::try_from(share).unwrap_or(usize::MAX).max(128 << 20)
+        },
+        |size| size.0,
+    )
+}
+
 fn query_memory() -> usize {
     let share = memory::available().unwrap_or(4 << 30) / 16;
     usize::try_from(share).unwrap_or(usize::MAX).max(64 << 20)

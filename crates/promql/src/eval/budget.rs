@@ -13,16 +13,18 @@ use crate::QueryError;
 pub(crate) struct Budget {
     held: AtomicUsize,
     max: usize,
+    /// What all queries and the rest of the process share.
+    shared: Arc<metricstor_memory::Budget>,
 }
 
 impl Budget {
-    pub fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self { held: AtomicUsize::new(0), max })
+    pub fn new(max: usize, shared: &Arc<metricstor_memory::Budget>) -> Arc<Self> {
+        Arc::new(Self { held: AtomicUsize::new(0), max, shared: Arc::clone(shared) })
     }
 
     /// An empty claim, to be grown.
     pub fn claim(self: &Arc<Self>) -> Claim {
-        Claim { budget: Arc::clone(self), bytes: 0 }
+        Claim { budget: Arc::clone(self), bytes: 0, permit: self.shared.permit() }
     }
 }
 
@@ -31,6 +33,7 @@ impl Budget {
 pub(crate) struct Claim {
     budget: Arc<Budget>,
     bytes: usize,
+    permit: metricstor_memory::Permit,
 }
 
 impl Claim {
@@ -43,7 +46,11 @@ impl Claim {
                 detail: format!("the query needs more than {} bytes of memory", self.budget.max),
             });
         }
-        Ok(())
+        let exceeded = |error: metricstor_memory::Exceeded| QueryError::Limit {
+            name: "memory.limit",
+            detail: error.to_string(),
+        };
+        self.permit.grow(bytes).map_err(exceeded)
     }
 
     /// Takes over another claim.
@@ -69,11 +76,17 @@ mod tests {
 
     #[test]
     fn what_is_dropped_can_be_claimed_again() {
-        let budget = Budget::new(100);
+        let shared = metricstor_memory::Budget::new(150);
+        let budget = Budget::new(100, &shared);
         let mut claim = budget.claim();
         claim.grow(80).unwrap();
         assert!(budget.claim().grow(40).is_err());
         drop(claim);
+        budget.claim().grow(100).unwrap();
+        let other = shared.take(80).unwrap();
+        let error = budget.claim().grow(100).unwrap_err();
+        assert!(error.to_string().contains("memory.limit"), "{error}");
+        drop(other);
         budget.claim().grow(100).unwrap();
     }
 }

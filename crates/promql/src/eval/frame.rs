@@ -307,7 +307,8 @@ mod tests {
 
     #[test]
     fn compacting_keeps_order_and_histograms() {
-        let mut frame = Frame::new(&Budget::new(1 << 20), 2);
+        let mut frame =
+            Frame::new(&Budget::new(1 << 20, &metricstor_memory::Budget::unlimited()), 2);
         frame.reserve(3).unwrap();
         frame.push(head("1"), &[ABSENT, ABSENT], Vec::new());
         frame.push(head("2"), &[ABSENT, HISTOGRAM], vec![(1, Arc::default())]);

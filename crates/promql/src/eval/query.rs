@@ -38,7 +38,7 @@ impl<'a> Query<'a> {
             source,
             sets: Vec::with_capacity(plan.selections.len()),
             interrupt,
-            budget: Budget::new(options.memory_max),
+            budget: Budget::new(options.memory_max, &options.memory),
             no_labels: Labels::empty(),
         };
         for selection in &plan.selections {

@@ -10,10 +10,13 @@ use super::{Catalog, CatalogError, schema, sqlite_error, write};
 /// Page cache in KiB; negative as SQLite wants it. Flushes touch pages in order: little is needed.
 const CACHE_KIB: i32 = -2048;
 
+/// What is shorter passes for an empty database.
+const SMALLEST_PAGE: u64 = 512;
+
 impl Catalog {
     /// Is there nothing to open at this path, so that a new catalog would be created?
     pub fn is_absent(path: &Path) -> bool {
-        path.metadata().map_or(true, |file| file.len() == 0)
+        path.metadata().map_or(true, |file| file.len() < SMALLEST_PAGE)
     }
 
     /// Opens or creates the catalog of a shard and checks that it is whole.

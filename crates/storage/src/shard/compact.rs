@@ -48,15 +48,19 @@ impl Shard {
         let files = self.live().files.clone();
         let mut done = Vec::new();
         for tombstone in files.tombstones() {
-            for file in files.iter() {
-                if files.is_touched(file, tombstone)? {
+            for file in files.iter().filter(|file| files.is_sound(file)) {
+                let touched = files.is_touched(file, tombstone);
+                if touched.inspect_err(|error| files.report(error))? {
                     let inputs = vec![name(file).to_owned()];
                     let plan = Plan { inputs, level: file.meta().level };
                     self.carry_out(&mut maintenance, &files, plan, aim)?;
                     return Ok(true);
                 }
             }
-            done.push(tombstone.position);
+            // What is damaged may be hidden by it and readable again from a copy.
+            if files.iter().all(|file| files.is_sound(file)) {
+                done.push(tombstone.position);
+            }
         }
         // What is frozen may become a file that a tombstone is for.
         if !done.is_empty() && maintenance.pending.is_none() {
@@ -85,7 +89,8 @@ impl Shard {
             range: f.range(),
             size: f.size(),
         };
-        let candidates: Vec<Candidate> = files.iter().map(candidate).collect();
+        let sound = files.iter().filter(|file| files.is_sound(file));
+        let candidates: Vec<Candidate> = sound.map(candidate).collect();
         let Some(plan) = choose(&candidates) else { return Ok(false) };
         self.carry_out(&mut maintenance, &files, plan, aim)?;
         Ok(true)
@@ -99,7 +104,12 @@ impl Shard {
         aim: Aim,
     ) -> Result<(), StorageError> {
         let started = std::time::Instant::now();
-        let merged = self.merge(files, &plan, aim.oldest)?;
+        let merged = self.merge(files, &plan, aim.oldest).inspect_err(|error| {
+            if let StorageError::ChunkFile(error) = error {
+                // The next plan goes without this file.
+                files.report(error);
+            }
+        })?;
         let open = |file: &FileSummary| {
             ChunkFile::open(&*self.files, &self.chunks_dir.join(&file.name)).map(Arc::new)
         };
@@ -180,6 +190,7 @@ impl Shard {
         live.files = Arc::new(live.files.replace(removed, added));
         drop(live);
         for name in removed {
+            self.quarantine.forget(name);
             let path = self.chunks_dir.join(name);
             self.files.remove(&path).map_err(|e| StorageError::io("remove", &path, e))?;
         }

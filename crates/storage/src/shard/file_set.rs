@@ -9,6 +9,7 @@ use roaring::RoaringBitmap;
 use crate::chunk_file::{ChunkFile, ChunkFileError, Exemplars, Scratch};
 use crate::head::History;
 use crate::metrics::Metrics;
+use crate::quarantine::Quarantine;
 use crate::settle::settle;
 use crate::tombstone::{Tombstone, hide};
 
@@ -25,6 +26,7 @@ pub(crate) struct FileSet {
     /// In the order of their positions.
     tombstones: Vec<Arc<Tombstone>>,
     metrics: Arc<Metrics>,
+    quarantine: Arc<Quarantine>,
 }
 
 impl FileSet {
@@ -32,9 +34,14 @@ impl FileSet {
         mut files: Vec<Arc<ChunkFile>>,
         tombstones: Vec<Arc<Tombstone>>,
         metrics: Arc<Metrics>,
+        quarantine: Arc<Quarantine>,
     ) -> Self {
         files.sort_by_key(|f| (f.range().start, f.range().end));
-        Self { files, tombstones, metrics }
+        Self { files, tombstones, metrics, quarantine }
+    }
+
+    fn with(&self, files: Vec<Arc<ChunkFile>>, tombstones: Vec<Arc<Tombstone>>) -> Self {
+        Self::new(files, tombstones, self.metrics.clone(), self.quarantine.clone())
     }
 
     /// This set with some files replaced by others, also by those of the same name.
@@ -43,19 +50,19 @@ impl FileSet {
         let is_removed = |file: &ChunkFile| removed.iter().any(|n| *n == name(file));
         let kept = self.files.iter().filter(|f| !is_removed(f) && !is_added(f));
         let files = kept.cloned().chain(added.iter().cloned()).collect();
-        Self::new(files, self.tombstones.clone(), self.metrics.clone())
+        self.with(files, self.tombstones.clone())
     }
 
     /// This set with one more deletion.
     pub fn delete(&self, tombstone: Arc<Tombstone>) -> Self {
         let tombstones = self.tombstones.iter().cloned().chain([tombstone]).collect();
-        Self::new(self.files.clone(), tombstones, self.metrics.clone())
+        self.with(self.files.clone(), tombstones)
     }
 
     /// This set without the deletions at these positions.
     pub fn without_tombstones(&self, dropped: &[u64]) -> Self {
         let kept = self.tombstones.iter().filter(|t| !dropped.contains(&t.position));
-        Self::new(self.files.clone(), kept.cloned().collect(), self.metrics.clone())
+        self.with(self.files.clone(), kept.cloned().collect())
     }
 
     pub fn tombstones(&self) -> &[Arc<Tombstone>] {
@@ -173,12 +180,24 @@ impl FileSet {
         })
     }
 
+    /// Puts a damaged place into quarantine.
+    pub fn report(&self, error: &ChunkFileError) {
+        if self.quarantine.note(error) {
+            tracing::error!(%error, "a chunk file is damaged: what it holds there cannot be read");
+        }
+    }
+
+    /// Is no place of the file known to be damaged?
+    pub fn is_sound(&self, file: &ChunkFile) -> bool {
+        !self.quarantine.has(file.path())
+    }
+
     fn select_error(&self, error: &ChunkFileError) -> SelectError {
         match error {
             ChunkFileError::Io { .. } => SelectError::Failed(error.to_string()),
             _ => {
-                self.metrics.damaged_blocks.add(1);
-                tracing::error!(%error, "a chunk file is damaged");
+                self.metrics.damaged_reads.add(1);
+                self.report(error);
                 SelectError::Damaged(error.to_string())
             }
         }

@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 
 use super::Shard;
 use crate::catalog::Publication;
+use crate::chunk_file::ChunkFileError;
 use crate::error::StorageError;
 
 /// Series removed at once: writes wait for as many.
@@ -57,7 +58,14 @@ impl Shard {
         let files = self.live().files.clone();
         let mut held = self.occupied();
         for file in files.iter() {
-            file.collect_series(&mut held)?;
+            match file.collect_series(&mut held) {
+                Err(error @ ChunkFileError::Damaged { .. }) => {
+                    // Who knows which series it holds.
+                    files.report(&error);
+                    return Ok(RoaringBitmap::new());
+                }
+                collected => collected?,
+            }
         }
         Ok((self.index().all() - held).iter().take(AT_ONCE).collect())
     }

@@ -27,6 +27,7 @@ use crate::files::Files;
 use crate::head::Head;
 use crate::index::Index;
 use crate::metrics::Metrics;
+use crate::quarantine::Quarantine;
 use crate::tombstone::Tombstone;
 
 /// See the module.
@@ -41,6 +42,7 @@ pub(crate) struct Shard {
     maintenance: Mutex<Maintenance>,
     /// There may be series without samples.
     forget_due: AtomicBool,
+    quarantine: Arc<Quarantine>,
     /// Exemplars in memory between flushes.
     exemplars_max: usize,
     metrics: Arc<Metrics>,
@@ -103,6 +105,27 @@ impl Shard {
     /// Bytes of all chunk files.
     pub fn file_bytes(&self) -> u64 {
         self.live().files.bytes()
+    }
+
+    /// Samples that a start would have to replay.
+    pub fn logged_samples(&self) -> u64 {
+        self.live().logged_samples
+    }
+
+    /// Bytes of memory of the head.
+    pub fn head_bytes(&self) -> usize {
+        self.live().head.size()
+    }
+
+    /// Bytes of memory of the index and of the open files' tables.
+    pub fn table_bytes(&self) -> usize {
+        let files: usize = self.live().files.iter().map(|file| file.memory()).sum();
+        files + self.index().size()
+    }
+
+    /// Damaged files and how many places of each are known.
+    pub fn quarantined(&self) -> Vec<(String, usize)> {
+        self.quarantine.files()
     }
 
     /// Bytes and counts, for limits and statistics.

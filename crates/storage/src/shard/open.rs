@@ -17,6 +17,7 @@ use crate::head::Head;
 use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::outcome::WriteOutcome;
+use crate::quarantine::Quarantine;
 use crate::store::TENANT;
 
 /// A shard before the log is replayed.
@@ -54,7 +55,9 @@ impl Shard {
             chunk_files.push(Arc::new(ChunkFile::open(&*files, &chunks_dir.join(name))?));
         }
         let flushed = catalog.flushed()?;
-        let file_set = FileSet::new(chunk_files, catalog.tombstones()?, metrics.clone());
+        let quarantine = Arc::new(Quarantine::default());
+        let tombstones = catalog.tombstones()?;
+        let file_set = FileSet::new(chunk_files, tombstones, metrics.clone(), quarantine.clone());
         let live = Live {
             head,
             files: Arc::new(file_set),
@@ -73,6 +76,7 @@ impl Shard {
             index: RwLock::new(index),
             live: RwLock::new(live),
             forget_due: AtomicBool::new(false),
+            quarantine,
             exemplars_max,
             maintenance: Mutex::new(Maintenance { catalog, pending: None }),
             metrics,

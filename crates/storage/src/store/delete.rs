@@ -73,7 +73,10 @@ impl Inner {
             // The caller waits below.
             let _ = answer.send(result);
         });
-        self.committer.submit(Commit { parts, outcome: WriteOutcome::default(), done });
+        // Deleting frees memory in the end: it is not refused for want of some.
+        let memory = self.config.memory.permit();
+        let outcome = WriteOutcome::default();
+        self.committer.submit(Commit { parts, outcome, done, memory });
         answered.recv().map_err(|_| WriteError::Closed)??;
         Ok(matched)
     }

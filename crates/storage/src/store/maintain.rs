@@ -13,8 +13,10 @@ use crate::shard::{Aim, Bounds, Shard};
 const RETENTION_PARTS: u32 = 10;
 /// How often the worker looks around.
 const TICK: Duration = Duration::from_secs(1);
-/// Metadata is saved after so many rounds.
-const METADATA_ROUNDS: u64 = 60;
+/// A stop leaves at most so many samples per shard to be replayed.
+const REPLAYED_MAX: u64 = 100_000;
+/// Metadata is saved, and the reserve taken again, after so many rounds.
+const SLOW_ROUNDS: u64 = 60;
 
 pub(super) struct Worker {
     stop: Arc<Stop>,
@@ -36,8 +38,12 @@ impl Worker {
             while !own.wait(TICK) {
                 inner.maintain();
                 rounds += 1;
-                if rounds.is_multiple_of(METADATA_ROUNDS) {
+                if let Err(error) = inner.keep_account(rounds) {
+                    tracing::error!(%error, "cannot flush to free memory, will try again");
+                }
+                if rounds.is_multiple_of(SLOW_ROUNDS) {
                     inner.save_metadata();
+                    inner.reserve.hold();
                 }
             }
         })?;
@@ -97,6 +103,20 @@ impl Store {
 }
 
 impl Inner {
+    /// Flushes the heads whose replay would take a start long, side by side.
+    pub(super) fn flush_large_heads(&self) {
+        std::thread::scope(|scope| {
+            for shard in self.shards.shards.iter().filter(|s| s.logged_samples() > REPLAYED_MAX) {
+                scope.spawn(|| {
+                    // The log has everything; only the next start takes longer.
+                    if let Err(error) = shard.flush() {
+                        tracing::warn!(shard = shard.number, %error, "not flushed before the stop");
+                    }
+                });
+            }
+        });
+    }
+
     /// Saves what senders said about metrics, if it changed.
     pub(super) fn save_metadata(&self) {
         let path = self.config.dir.join(METADATA);
@@ -124,7 +144,7 @@ impl Inner {
         let now = (self.clock)();
         for shard in &self.shards.shards {
             let done = self.flush_if_due(shard, now).and_then(|()| {
-                shard.expire(self.oldest())?;
+                self.reserve.spend(|| shard.expire(self.oldest()))?;
                 shard.compact(self.aim())?;
                 if !shard.forgetting_is_due() {
                     return Ok(());
@@ -152,7 +172,7 @@ impl Inner {
                 until = end,
                 "deleting a file to keep to the size"
             );
-            shard.drop_files(|file| file.range().end <= end)?;
+            self.reserve.spend(|| shard.drop_files(|file| file.range().end <= end))?;
         }
         Ok(())
     }
@@ -166,7 +186,7 @@ impl Inner {
     }
 
     pub(super) fn flush(&self, shard: &Shard) -> Result<(), StorageError> {
-        if let Some(upto) = shard.flush()? {
+        if let Some(upto) = self.reserve.spend(|| shard.flush())? {
             self.committer.purge(shard.number, upto);
         }
         Ok(())

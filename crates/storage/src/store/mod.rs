@@ -1,18 +1,23 @@
 //! The façade: one node's storage, all shards behind one log.
 
+mod account;
 mod assembly;
 mod delete;
 mod forget;
 mod maintain;
 mod node;
 mod open;
+mod replay;
+mod reserve;
 mod select;
 mod snapshot;
 mod statistics;
 mod write;
 
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
+
+use metricstor_memory::Budget;
 
 pub(crate) use open::GIVE_UP;
 pub use open::Recovery;
@@ -53,6 +58,8 @@ struct Inner {
     /// Series of all shards, for the limit.
     series: AtomicUsize,
     metadata: MetadataStore,
+    account: Mutex<account::Account>,
+    reserve: reserve::Reserve,
     metrics: Arc<Metrics>,
     /// Held as long as the store lives, so that no second process opens the directory.
     _lock: std::fs::File,
@@ -80,6 +87,11 @@ impl Store {
         &self.inner.metrics
     }
 
+    /// The memory that the store shares with others.
+    pub fn memory(&self) -> &Arc<Budget> {
+        &self.inner.config.memory
+    }
+
     /// What senders said about metrics.
     pub fn metadata(&self) -> &MetadataStore {
         &self.inner.metadata
@@ -90,11 +102,12 @@ impl Store {
         self.inner.config.labels
     }
 
-    /// Commits what was accepted, stops the background work and closes the files. Samples stay in
-    /// the log; the next start replays them.
+    /// Commits what was accepted, stops the background work and closes the files. Much in memory is
+    /// flushed, so that the next start is quick; a little stays in the log, to be replayed.
     pub fn close(&self) {
         self.worker.stop();
         self.inner.committer.close();
+        self.inner.flush_large_heads();
         self.inner.save_metadata();
     }
 }

@@ -20,6 +20,21 @@ pub(super) struct Node {
     /// Whose log this is: a log from another directory is refused.
     #[serde(with = "hex")]
     pub id: u128,
+    /// CRC32C of the above, for a wrong digit would misplace series.
+    check: u32,
+}
+
+impl Node {
+    fn new(shards: u16, id: u128) -> Self {
+        let shards = shards.clamp(1, SHARDS_MAX);
+        Self { format_version: FORMAT_VERSION, shards, id, check: check(shards, id) }
+    }
+}
+
+fn check(shards: u16, id: u128) -> u32 {
+    let version = crc32c::crc32c(&FORMAT_VERSION.to_le_bytes());
+    let shards = crc32c::crc32c_append(version, &shards.to_le_bytes());
+    crc32c::crc32c_append(shards, &id.to_le_bytes())
 }
 
 /// Reads the file, or writes it for a new directory.
@@ -28,8 +43,7 @@ pub(super) fn read_or_create(dir: &Path, shards: u16, id: u128) -> Result<Node, 
     let text = match std::fs::read(&path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let shards = shards.clamp(1, SHARDS_MAX);
-            let node = Node { format_version: FORMAT_VERSION, shards, id };
+            let node = Node::new(shards, id);
             write(&path, &node).map_err(|e| StorageError::io("write", &path, e))?;
             return Ok(node);
         }
@@ -49,10 +63,10 @@ fn parse(text: &[u8]) -> Result<Node, String> {
         return Err(format!("format version {found}, this program reads {FORMAT_VERSION}"));
     }
     let node: Node = serde_json::from_value(tree).map_err(|e| format!("{e}; {repair}"))?;
-    if (1..=SHARDS_MAX).contains(&node.shards) {
+    if (1..=SHARDS_MAX).contains(&node.shards) && node.check == check(node.shards, node.id) {
         Ok(node)
     } else {
-        Err(format!("{} shards; {repair}", node.shards))
+        Err(format!("it is not as written; {repair}"))
     }
 }
 
@@ -97,7 +111,7 @@ mod tests {
         let path = dir.path().join("node.json");
         for (text, said) in [
             ("{\"format_version\":9,\"new\":1}", "format version 9"),
-            ("{\"format_version\":2,\"shards\":0,\"id\":\"0\"}", "0 shards"),
+            ("{\"format_version\":2,\"shards\":3,\"id\":\"0\",\"check\":7}", "not as written"),
             ("{\"format_version\":2,\"shards\":4}", "restore the file"),
             ("", "restore the file"),
         ] {

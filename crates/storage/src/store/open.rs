@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use super::METADATA;
+use super::account::Account;
 use super::node::{self, Node};
+use super::replay::replay;
+use super::reserve::Reserve;
 use super::{Clock, Inner, Shards, Store, maintain};
-use crate::batch::{Batch, Malformed};
 use crate::committer::Committer;
 use crate::config::StoreConfig;
-use crate::entry::Change;
 use crate::error::StorageError;
 use crate::files::Files;
 use crate::known::Known;
 use crate::metadata::MetadataStore;
 use crate::metrics::Metrics;
-use crate::outcome::WriteOutcome;
 use crate::shard::{Opened, Shard};
 use crate::wal::{EntryId, Log, LogConfig};
 
@@ -78,11 +78,20 @@ impl Store {
         let (bytes, linger) = (config.commit_queue_bytes, config.commit_linger);
         let committer = Committer::start(log, next, shards.clone(), metrics.clone(), bytes, linger)
             .map_err(|e| StorageError::io("start a thread for", dir.join("wal"), e))?;
+        // A stop flushes after the log is closed.
+        for (&shard, &upto) in flushed.iter().filter(|(_, upto)| **upto > 0) {
+            committer.purge(shard as u16, upto);
+        }
         let inner = Arc::new(Inner {
             clock,
             shards,
             known: RwLock::new(Known::default()),
             references: RwLock::new(()),
+            reserve: Reserve::new(files.clone(), &config.dir, config.reserve_bytes),
+            account: Mutex::new(Account {
+                heads: config.memory.permit(),
+                tables: config.memory.permit(),
+            }),
             committer,
             series: recovery.series.into(),
             metadata: MetadataStore::load(&config.dir.join(METADATA)),
@@ -90,6 +99,7 @@ impl Store {
             _lock: lock,
             config,
         });
+        inner.keep_account(0)?;
         let worker = maintain::Worker::start(inner.clone())
             .map_err(|e| StorageError::io("start a thread for", &inner.config.dir, e))?;
         Ok((Self { inner, worker }, recovery))
@@ -148,7 +158,8 @@ fn open_log(
     Ok(log)
 }
 
-/// A log that ends before what is in chunk files was lost, and with it perhaps what no file has.
+/// A log that ends before what is in chunk files was lost, and with it perhaps what no file has. One
+/// that begins after it was shortened for a later catalog than this.
 fn check_reach(
     log: &mut Log,
     dir: &Path,
@@ -157,6 +168,10 @@ fn check_reach(
     let word = dir.join(GIVE_UP);
     let given_up = word.exists();
     for (&shard, &expected) in flushed {
+        if let Some(purged) = log.purged(shard).filter(|purged| purged.index > expected) {
+            let (flushed, purged) = (expected, purged.index);
+            return Err(StorageError::OldCatalog { shard, flushed, purged });
+        }
         if log.last_index(shard).unwrap_or(0) >= expected {
             continue;
         }
@@ -170,38 +185,5 @@ fn check_reach(
         log.sync()?;
         std::fs::remove_file(&word).map_err(|e| StorageError::io("remove", &word, e))?;
     }
-    Ok(())
-}
-
-/// Applies what the log has beyond the chunk files.
-fn replay(
-    log: &Log,
-    shards: &[Arc<Shard>],
-    flushed: &BTreeMap<u32, u64>,
-    now: i64,
-    recovery: &mut Recovery,
-) -> Result<(), StorageError> {
-    let mut change = Change::Write(Batch::default());
-    let from = |group: u32| flushed.get(&group).map_or(u64::MAX, |upto| upto + 1);
-    log.replay(from, |entry| {
-        let shard = &shards[entry.group as usize];
-        change.decode(entry.payload, entry.index).map_err(|Malformed(reason)| {
-            let (group, index) = (entry.group, entry.index);
-            StorageError::Format {
-                path: "wal".into(),
-                reason: format!("entry {index} of shard {group}: {reason}"),
-            }
-        })?;
-        recovery.replayed_entries += 1;
-        match &change {
-            Change::Write(batch) => {
-                recovery.replayed_samples += batch.timestamps.len() as u64;
-                shard.replay(batch, entry.index, now, &mut WriteOutcome::default());
-            }
-            Change::Delete(tombstone) => shard.delete(tombstone, entry.index),
-        }
-        Ok::<(), StorageError>(())
-    })?;
-    shards.iter().for_each(|shard| shard.replayed());
     Ok(())
 }

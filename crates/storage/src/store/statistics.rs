@@ -41,6 +41,11 @@ impl Store {
         sum
     }
 
+    /// Chunk files with damaged places, and how many places of each are known.
+    pub fn quarantined(&self) -> Vec<(String, usize)> {
+        self.inner.shards.shards.iter().flat_map(|shard| shard.quarantined()).collect()
+    }
+
     /// Walks the whole index: for people, not for every minute.
     pub fn cardinality(&self) -> Cardinality {
         let mut sum = Cardinality::default();

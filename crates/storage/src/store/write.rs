@@ -10,7 +10,7 @@ use super::{Inner, Store};
 use crate::committer::{Commit, Done};
 use crate::config::LabelLimits;
 use crate::known::{Key, Place};
-use crate::outcome::RefusalReason;
+use crate::outcome::{RefusalReason, WriteError};
 use crate::writer::{Active, Writer};
 
 /// Slots are the unit that shards are made of: the top twelve bits of a series id.
@@ -43,6 +43,9 @@ impl Inner {
         if writer.tenant().is_empty() {
             self.metadata.note(&request.metadata);
         }
+        if let Err(exceeded) = self.config.memory.check() {
+            return self.shed(exceeded.into(), done);
+        }
         let _references = self.references.read().unwrap_or_else(PoisonError::into_inner);
         let now = (self.clock)();
         let oldest = now.saturating_sub(self.config.retention_ms);
@@ -58,10 +61,20 @@ impl Inner {
         self.metrics.refused(&outcome);
         self.metrics.exemplars_dropped.add(outcome.dropped_exemplars);
         if parts.is_empty() {
-            done(Ok(outcome));
-        } else {
-            self.committer.submit(Commit { parts, outcome, done });
+            return done(Ok(outcome));
         }
+        // Encoded and not, until it is applied.
+        let size = parts.iter().map(|part| 4 * part.payload.len()).sum();
+        match self.config.memory.take(size) {
+            Ok(memory) => self.committer.submit(Commit { parts, outcome, done, memory }),
+            Err(exceeded) => self.shed(exceeded.into(), done),
+        }
+    }
+
+    /// Refuses a request for what passes.
+    fn shed(&self, error: WriteError, done: Done) {
+        self.metrics.writes_shed.add(1);
+        done(Err(error));
     }
 
     /// Adds all series whose bytes are known; returns the others.

@@ -1,0 +1,49 @@
+//! Beyond the memory limit writes are refused with the reason; what the store holds is flushed before
+//! it comes to that; nothing acknowledged is lost.
+
+#![allow(clippy::unwrap_used)] // a panic is the failure report
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use metricstor_memory::Budget;
+use metricstor_storage::WriteError;
+use metricstor_storage::files::Disk;
+
+mod support;
+use support::{NOW, Row, everything, open_with, write};
+
+fn rows(round: i64) -> Vec<Row> {
+    let row = |i: i64| {
+        // Not compressible, so that the heads grow.
+        let value = ((round * 5000 + i) as f64).sin();
+        let at = NOW - 40_000_000 + (round * 10 + i / 500) * 1000;
+        (format!("__name__=m,i={}", i % 500), at, value)
+    };
+    (0..5000).map(row).collect()
+}
+
+#[test]
+fn writes_are_refused_beyond_the_limit_and_the_heads_keep_below_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = Budget::new(12 << 20);
+    let (store, _) =
+        open_with(dir.path(), Arc::new(Disk), NOW, |config| config.memory = memory.clone())
+            .unwrap();
+    let mut model = BTreeMap::new();
+    for round in 0..60 {
+        let others = memory.limit().saturating_sub(memory.held());
+        let others = memory.take(others).unwrap();
+        let error = write(&store, &rows(round)).unwrap_err();
+        assert!(matches!(error, WriteError::Memory(_)), "{error}");
+        assert!(error.to_string().contains("memory.limit"), "{error}");
+        drop(others);
+        assert_eq!(write(&store, &rows(round)).unwrap().first_refusal, None);
+        model.extend(rows(round).into_iter().map(|(l, t, value)| ((l, t), value.to_bits())));
+        assert!(memory.held() <= memory.limit());
+    }
+    assert_eq!(everything(&store), model);
+    assert_eq!(store.metrics().writes_shed.get(), 60);
+    drop(store);
+    assert_eq!(memory.held(), 0, "everything is given back");
+}
