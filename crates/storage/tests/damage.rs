@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use metricstor_model::{Matcher, Samples, SelectError, SeriesSet, TimeRange};
 use metricstor_storage::files::Disk;
-use metricstor_storage::{StorageError, Store};
+use metricstor_storage::{StorageError, Store, StoreConfig};
 
 mod support;
 use support::{NOW, Row, open_with, write};
@@ -28,7 +29,12 @@ enum Answer {
 }
 
 fn open(dir: &Path) -> Result<Store, StorageError> {
-    open_with(dir, Arc::new(Disk), NOW, |config| config.shards = 2).map(|(store, _)| store)
+    static STARTS: AtomicU64 = AtomicU64::new(1);
+    let change = |config: &mut StoreConfig| {
+        config.shards = 2;
+        config.node_id = STARTS.fetch_add(1, Ordering::Relaxed).into();
+    };
+    open_with(dir, Arc::new(Disk), NOW, change).map(|(store, _)| store)
 }
 
 fn rows(first: i64, last: i64) -> Vec<Row> {
