@@ -110,6 +110,12 @@ impl Permit {
         }
     }
 
+    /// Takes over what another permit of the same budget holds.
+    pub fn absorb(&mut self, other: &mut Self) {
+        debug_assert!(self.budget == other.budget);
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     /// Notes what its owner holds by now, also beyond the limit.
     pub fn set(&mut self, bytes: usize) {
         self.budget.held.fetch_add(bytes, Relaxed);
@@ -137,6 +143,12 @@ mod tests {
         assert_eq!((budget.held(), budget.refused()), (80, 1));
         drop(first);
         assert_eq!(budget.take(100).unwrap().bytes(), 100);
+        assert_eq!(budget.held(), 0);
+        let (mut one, mut other) = (budget.take(30).unwrap(), budget.take(40).unwrap());
+        one.absorb(&mut other);
+        drop(other);
+        assert_eq!((one.bytes(), budget.held()), (70, 70));
+        drop(one);
         assert_eq!(budget.held(), 0);
     }
 

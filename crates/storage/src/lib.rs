@@ -10,6 +10,8 @@ mod config;
 mod entry;
 mod error;
 pub mod files;
+#[cfg(test)]
+mod fuzz;
 mod head;
 mod index;
 mod known;

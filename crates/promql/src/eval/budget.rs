@@ -56,6 +56,7 @@ impl Claim {
     /// Takes over another claim.
     pub fn absorb(&mut self, other: &mut Self) {
         self.bytes = self.bytes.saturating_add(std::mem::take(&mut other.bytes));
+        self.permit.absorb(&mut other.permit);
     }
 
     /// The budget that this is a part of.

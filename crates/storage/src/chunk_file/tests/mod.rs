@@ -1,6 +1,7 @@
 //! Series made up for the tests, and a model of a file: a map.
 
 mod damage;
+mod fuzz;
 mod merging;
 mod round_trip;
 mod structure;
