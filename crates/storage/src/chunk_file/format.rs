@@ -126,7 +126,7 @@ impl Footer {
         };
         let ordered = HEADER_SIZE as u64 <= sections.directory
             && sections.directory <= sections.tables
-            && sections.tables + CHECKSUM_SIZE as u64 <= at;
+            && sections.tables.saturating_add(CHECKSUM_SIZE as u64) <= at;
         if !is_sealed(footer, 84) || !ordered {
             return Err(ChunkFileError::damaged(path, at, "footer checksum"));
         }
