@@ -32,6 +32,19 @@ fn query(text: &str) -> String {
 }
 
 #[test]
+fn by_default_a_sample_says_which_machine_pushed_it() {
+    let secured = Secured::start();
+    let (one, two, reader) =
+        (secured.issue("agent/one"), secured.issue("agent/two"), secured.issue("user/reader"));
+    for (who, agent) in [(&one, "two"), (&two, "two"), (&reader, "none")] {
+        let forged = [("__name__", "up"), ("agent", agent)];
+        assert_eq!(secured.ask(who, write(&forged)).status, 204);
+    }
+    let agents = answer(&secured, &reader, "/api/v1/label/agent/values?match[]=up");
+    assert_eq!(agents, r#"{"status":"success","data":["none","one","two"]}"#);
+}
+
+#[test]
 fn nobody_writes_another_machines_metrics() {
     let secured = Secured::with(Config::default(), policy(STAMPING));
     let (one, two, reader) =

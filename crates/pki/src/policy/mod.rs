@@ -68,8 +68,8 @@ impl Policy {
     }
 }
 
-/// What holds until somebody writes a policy: people do everything, programs read, machines push,
-/// nodes talk to each other.
+/// What holds until somebody writes a policy: people do everything, programs read, machines push
+/// under their own name, nodes talk to each other.
 impl Default for Policy {
     fn default() -> Self {
         use Verb::{Admin, Peer, Read, Rules, Write};
@@ -81,7 +81,10 @@ impl Default for Policy {
         Self::new(&[
             rule("user/*", &[Write, Read, Rules, Admin]),
             rule("service/*", &[Write, Read]),
-            rule("agent/*", &[Write]),
+            Rule {
+                stamp: [("agent".to_owned(), "{name}".to_owned())].into(),
+                ..rule("agent/*", &[Write])
+            },
             rule("node/*", &[Peer]),
         ])
         .expect("the rules above are well-formed")
