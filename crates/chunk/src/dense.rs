@@ -61,7 +61,7 @@ pub fn decode(
     bytes: &[u8],
     count: usize,
     range: Range<usize>,
-    mut sink: impl FnMut(&[i64]),
+    mut sink: impl FnMut(&mut [i64]),
 ) -> Result<(), DecodeError> {
     let (file, rest) = FileDecompressor::new(bytes).map_err(|_| DAMAGED)?;
     let mut input = Input::new(rest);
@@ -80,7 +80,7 @@ pub fn decode(
         if progress.n_processed < wanted.end {
             return Err(DAMAGED);
         }
-        sink(&page[wanted]);
+        sink(&mut page[wanted]);
     }
     Ok(())
 }

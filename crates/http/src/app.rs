@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use metricstor_pki::Provisioner;
-use metricstor_promql::{Engine, EngineOptions};
+use metricstor_promql::Engine;
 use metricstor_storage::{Clock, Store};
 
 use crate::config::Config;
@@ -94,9 +94,7 @@ impl App {
     /// The engine under a memory limit of the caller's own.
     pub(crate) fn engine_with(&self, memory_max: Option<u64>) -> Engine {
         let Some(own) = memory_max else { return self.engine.clone() };
-        let options = self.engine.options().clone();
-        let own = usize::try_from(own).unwrap_or(usize::MAX);
-        Engine::new(EngineOptions { memory_max: own.min(options.memory_max), ..options })
+        self.engine.with_memory_max(usize::try_from(own).unwrap_or(usize::MAX))
     }
 
     pub(crate) fn now(&self) -> i64 {

@@ -143,6 +143,7 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
         ("compacted_bytes", "Bytes of merged chunk files.", &metrics.compacted_bytes),
         ("chunk_files_expired", "Files deleted by retention.", &metrics.chunk_files_expired),
         ("deletions", "Deletions, one per shard.", &metrics.deletions),
+        ("blocks_read", "Blocks read from files, not from the cache.", &metrics.blocks_read),
         ("damaged_reads", "Reads that failed for damage.", &metrics.damaged_reads),
     ];
     for (noun, help, count) in counters {
@@ -170,6 +171,7 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
         ("chunk_files", "Chunk files.", statistics.chunk_files as f64),
         ("chunk_file_bytes", "Bytes of chunk files.", statistics.chunk_file_bytes as f64),
         ("chunk_file_samples", "Samples in chunk files.", statistics.chunk_file_samples as f64),
+        ("block_cache_bytes", "Setting memory.block_cache, in use.", store.block_cache_bytes()),
         ("tombstones", "Deletions with samples in files.", statistics.tombstones as f64),
         (
             "commit_queue_bytes",

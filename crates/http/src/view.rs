@@ -44,6 +44,16 @@ impl View {
         Ok(selection)
     }
 
+    /// As [`Store::at_most`].
+    pub fn at_most(&self, matchers: &[Matcher]) -> usize {
+        self.store.at_most(&self.narrowed(matchers))
+    }
+
+    /// As [`Store::values_at_most`].
+    pub fn values_at_most(&self, label: &str) -> usize {
+        self.store.values_at_most(label)
+    }
+
     /// As [`Store::series`].
     pub fn series(
         &self,
@@ -167,7 +177,7 @@ impl View {
     }
 
     /// Is there nothing that this view leaves out?
-    fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         self.within.len() == 1
             && self.within[0].matches_empty()
             && !self.store.has_label(TENANT_LABEL)
@@ -176,8 +186,7 @@ impl View {
     /// Is nothing stored of this time? Without selectors, names and values are not asked one by one
     /// whether they have samples in it.
     fn knows_nothing_of(&self, range: TimeRange) -> bool {
-        range != TimeRange::ALL
-            && !self.store.statistics().range.is_some_and(|stored| stored.overlaps(range))
+        range != TimeRange::ALL && !self.store.range().is_some_and(|stored| stored.overlaps(range))
     }
 
     fn narrowed(&self, matchers: &[Matcher]) -> Vec<Matcher> {

@@ -37,7 +37,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let app = App::new(Parts {
         store: Arc::clone(&store),
         pki: Arc::clone(&pki),
-        engine: Engine::new(settings.engine.clone()),
+        engine: Engine::new(settings.engine.clone())?,
         registry: Arc::clone(&registry),
         clock: clock(),
         about: about(&file, &dir),
@@ -92,7 +92,7 @@ fn open_store(settings: &Settings) -> anyhow::Result<Store> {
     let hash_secret = HashSecret(metricstor_pki::random()?);
     let config = StoreConfig { node_id, hash_secret, ..settings.store.clone() };
     let (store, found) = Store::open(config, Arc::new(Disk), clock())?;
-    let range = store.statistics().range;
+    let range = store.range();
     tracing::info!(
         series = found.series,
         chunk_files = found.chunk_files,

@@ -34,6 +34,11 @@ impl TimeRange {
     pub fn overlaps(&self, other: TimeRange) -> bool {
         self.start <= other.end && other.start <= self.end
     }
+
+    /// From the earlier start to the later end.
+    pub fn union(self, other: Self) -> Self {
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
 }
 
 /// One series' samples in columns, in strictly increasing time order. Reused between reads.

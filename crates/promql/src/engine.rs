@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use metricstor_memory::Budget;
+use metricstor_model::Matcher;
 
 use crate::ast::ValueType;
 use crate::eval::grid::Grid;
-use crate::eval::{Evaluator, Profile, Query, finish};
-use crate::plan::{Settings, plan};
+use crate::eval::{Evaluator, Helpers, Profile, Query, effort_of_series, finish};
+use crate::plan::{Plan, Settings, plan};
+use crate::selectors::has_subquery;
 use crate::{Answer, Expr, Interrupt, QueryError, Source, Stopwatch};
 
 /// What an engine allows itself, and the language's settings.
@@ -27,7 +29,7 @@ pub struct EngineOptions {
     pub memory: Arc<Budget>,
     /// Metric names are removed at the end of the evaluation instead of by each operation.
     pub delayed_name_removal: bool,
-    /// Threads that one query may use.
+    /// Threads that one query may use; as many, shared by all queries, help those that run.
     pub threads: usize,
     /// The step of a subquery that names none, in milliseconds.
     pub subquery_step_ms: i64,
@@ -78,15 +80,38 @@ pub enum QueryTime {
     },
 }
 
-/// Answers queries; holds settings only, so that one serves all threads.
-#[derive(Debug, Clone, Default)]
+/// Answers queries, from any number of threads at once. Copies share their helping threads.
+#[derive(Debug, Clone)]
 pub struct Engine {
     options: EngineOptions,
+    helpers: Option<Arc<Helpers>>,
 }
 
+/// The threads that help queries could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start the threads that help queries (setting query.threads): {0}")]
+pub struct HelpersError(#[from] rayon::ThreadPoolBuildError);
+
 impl Engine {
-    pub fn new(options: EngineOptions) -> Self {
-        Self { options }
+    /// # Errors
+    /// When the system refuses the threads that `options` ask for.
+    pub fn new(options: EngineOptions) -> Result<Self, HelpersError> {
+        let helpers = match options.threads {
+            0 | 1 => None,
+            threads => Some(Arc::new(Helpers::new(threads)?)),
+        };
+        Ok(Self { options, helpers })
+    }
+
+    /// This engine with less memory for each query.
+    pub fn with_memory_max(&self, bytes: usize) -> Self {
+        let memory_max = bytes.min(self.options.memory_max);
+        let options = EngineOptions { memory_max, ..self.options.clone() };
+        Self { options, helpers: self.helpers.clone() }
+    }
+
+    pub(crate) fn helpers(&self) -> Option<&Helpers> {
+        self.helpers.as_deref()
     }
 
     pub fn options(&self) -> &EngineOptions {
@@ -127,11 +152,9 @@ impl Engine {
         options: &QueryOptions,
         interrupt: &Interrupt,
     ) -> Result<Answer, QueryError> {
-        let lookback = options.lookback_ms.filter(|ms| *ms > 0).unwrap_or(self.options.lookback_ms);
-        let (grid, step) = self.grid(expr, time)?;
-        let settings = Settings { lookback, subquery_step: self.options.subquery_step_ms, step };
-        let plan = plan(expr, grid, settings)?;
-        let query = Query::new(&plan, &self.options, lookback, source, interrupt)?;
+        let (plan, lookback) = self.plan(expr, time, options)?;
+        let grid = plan.grid;
+        let query = Query::new(&plan, self, lookback, source, interrupt)?;
         let mut evaluator = Evaluator::new(&query, &grid, options.per_step_stats);
         evaluator.profile = options.explain.map(|clock| Profile::new(clock, plan.nodes));
         let value = evaluator.evaluate(&plan.root, grid)?;
@@ -139,6 +162,39 @@ impl Engine {
         let range = matches!(time, QueryTime::Range { .. });
         let explanation = evaluator.profile.as_ref().map(|profile| profile.explain(&plan, text));
         Ok(Answer { explanation, ..finish(evaluator, value, &grid, range, text)? })
+    }
+
+    /// About how many cells and samples a query looks at, at most; `usize::MAX` where that is not
+    /// easily told. `series` says how many series a selection matches at most.
+    pub fn effort(
+        &self,
+        expr: &Expr,
+        time: QueryTime,
+        options: &QueryOptions,
+        series: impl Fn(&[Matcher]) -> usize,
+    ) -> usize {
+        let Ok((plan, _)) = self.plan(expr, time, options) else { return usize::MAX };
+        if has_subquery(expr) {
+            return usize::MAX;
+        }
+        let efforts = plan.selections.iter().map(|selection| {
+            let range = selection.range.end.saturating_sub(selection.range.start);
+            let one = effort_of_series(plan.grid.len, range);
+            series(&selection.matchers).saturating_mul(one)
+        });
+        efforts.fold(0, usize::saturating_add)
+    }
+
+    fn plan(
+        &self,
+        expr: &Expr,
+        time: QueryTime,
+        options: &QueryOptions,
+    ) -> Result<(Plan, i64), QueryError> {
+        let lookback = options.lookback_ms.filter(|ms| *ms > 0).unwrap_or(self.options.lookback_ms);
+        let (grid, step) = self.grid(expr, time)?;
+        let settings = Settings { lookback, subquery_step: self.options.subquery_step_ms, step };
+        Ok((plan(expr, grid, settings)?, lookback))
     }
 
     /// The times to evaluate at, and the step.

@@ -20,7 +20,7 @@ mod syntax;
 
 pub use answer::{Answer, MatrixSeries, SampleValue, Stats, Value, VectorSample};
 pub use ast::Expr;
-pub use engine::{Engine, EngineOptions, QueryOptions, QueryTime};
+pub use engine::{Engine, EngineOptions, HelpersError, QueryOptions, QueryTime};
 pub use error::QueryError;
 pub use explain::{Explanation, Stopwatch};
 pub use interrupt::Interrupt;

@@ -7,29 +7,40 @@ use crate::ast::{Expr, ExprKind};
 /// The matchers of every selector, in the order of the text. Recursion is bounded by the depth that
 /// the parser allows.
 pub fn selectors(expr: &Expr) -> Vec<&[Matcher]> {
-    let mut found = Vec::new();
-    collect(expr, &mut found);
+    let mut found: Vec<&[Matcher]> = Vec::new();
+    visit(expr, &mut |expr| match &expr.kind {
+        ExprKind::Vector(selector) => found.push(&selector.matchers),
+        ExprKind::Matrix(matrix) => found.push(&matrix.selector.matchers),
+        _ => {}
+    });
     found
 }
 
-fn collect<'e>(expr: &'e Expr, found: &mut Vec<&'e [Matcher]>) {
+/// Is a part of the expression evaluated at steps of its own?
+pub(crate) fn has_subquery(expr: &Expr) -> bool {
+    let mut found = false;
+    visit(expr, &mut |expr| found |= matches!(expr.kind, ExprKind::Subquery(_)));
+    found
+}
+
+fn visit<'e>(expr: &'e Expr, see: &mut dyn FnMut(&'e Expr)) {
+    see(expr);
     match &expr.kind {
         ExprKind::Number(_) | ExprKind::Duration(_) | ExprKind::String(_) | ExprKind::Bytes(_) => {}
+        ExprKind::Vector(_) | ExprKind::Matrix(_) => {}
         ExprKind::Paren(inner) | ExprKind::Negate(inner) | ExprKind::Plus(inner) => {
-            collect(inner, found);
+            visit(inner, see);
         }
         ExprKind::Binary(binary) => {
-            collect(&binary.lhs, found);
-            collect(&binary.rhs, found);
+            visit(&binary.lhs, see);
+            visit(&binary.rhs, see);
         }
         ExprKind::Aggregate(aggregate) => {
-            aggregate.param.iter().for_each(|param| collect(param, found));
-            collect(&aggregate.expr, found);
+            aggregate.param.iter().for_each(|param| visit(param, see));
+            visit(&aggregate.expr, see);
         }
-        ExprKind::Call(call) => call.args.iter().for_each(|arg| collect(arg, found)),
-        ExprKind::Vector(selector) => found.push(&selector.matchers),
-        ExprKind::Matrix(matrix) => found.push(&matrix.selector.matchers),
-        ExprKind::Subquery(subquery) => collect(&subquery.expr, found),
+        ExprKind::Call(call) => call.args.iter().for_each(|arg| visit(arg, see)),
+        ExprKind::Subquery(subquery) => visit(&subquery.expr, see),
     }
 }
 

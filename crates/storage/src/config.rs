@@ -36,6 +36,8 @@ pub struct StoreConfig {
     pub commit_linger: Duration,
     /// The memory that the store shares with others: writes are refused beyond it.
     pub memory: Arc<Budget>,
+    /// The part of it that is for blocks of chunk files that were read lately; bytes.
+    pub block_cache_bytes: usize,
     /// Size of a log segment in bytes.
     pub log_segment_bytes: u64,
     /// Bytes of disk kept aside, so that a full one can still be flushed to.
@@ -73,6 +75,7 @@ impl StoreConfig {
             commit_queue_bytes: 64 << 20,
             commit_linger: Duration::ZERO,
             memory: Budget::unlimited(),
+            block_cache_bytes: 64 << 10,
             log_segment_bytes: 64 << 20,
             reserve_bytes: 0,
             flush_head_bytes: 64 << 20,

@@ -36,6 +36,8 @@ pub struct Metrics {
     pub chunk_files_expired: Count,
     /// Deletions applied, one per shard.
     pub deletions: Count,
+    /// Blocks and directory pages that were read and verified, because no cache had them.
+    pub blocks_read: Count,
     /// Reads that failed because the file is damaged.
     pub damaged_reads: Count,
 }

@@ -14,7 +14,7 @@ pub fn decode(
     order: Order,
     count: usize,
     range: Range<usize>,
-    mut sink: impl FnMut(&[i64]),
+    mut sink: impl FnMut(&mut [i64]),
 ) -> Result<(), DecodeError> {
     let (mut descriptions, mut payloads) = split(bytes, order, count)?;
     let mut before = Start::default();
@@ -29,7 +29,7 @@ pub fn decode(
         }
         description.residuals(&mut payloads, &mut block[..len])?;
         integrate(order, before, &mut block[..len]);
-        sink(&block[range.start.saturating_sub(first)..len.min(range.end - first)]);
+        sink(&mut block[range.start.saturating_sub(first)..len.min(range.end - first)]);
     }
     Ok(())
 }

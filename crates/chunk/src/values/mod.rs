@@ -132,9 +132,8 @@ struct Column<'a> {
 }
 
 impl Column<'_> {
-    /// Appends each integer as a value.
-    fn decode(&self, out: &mut Vec<f64>, value: impl Fn(i64) -> f64) -> Result<(), DecodeError> {
-        let sink = |block: &[i64]| out.extend(block.iter().map(|&x| value(x)));
+    /// Hands the integers over in order, many at a time.
+    fn decode(&self, sink: impl FnMut(&mut [i64])) -> Result<(), DecodeError> {
         match self.order {
             Some(order) => ints::decode(self.bytes, order, self.count, self.range.clone(), sink),
             None => dense::decode(self.bytes, self.count, self.range.clone(), sink),

@@ -200,34 +200,45 @@ impl Scale {
         divisor: Option<Divisor>,
         out: &mut Vec<f64>,
     ) -> Result<(), DecodeError> {
-        match divisor {
-            None => self.decode_products(column, |x| x, out),
-            Some(divisor) => self.decode_products(column, move |x| divisor.multiply(x), out),
-        }
+        column.decode(|ints| {
+            if let Some(divisor) = divisor {
+                ints.iter_mut().for_each(|x| *x = divisor.multiply(*x));
+            }
+            self.restore(ints, out);
+        })
     }
 
-    fn decode_products(
-        self,
-        column: &Column<'_>,
-        product: impl Fn(i64) -> i64,
-        out: &mut Vec<f64>,
-    ) -> Result<(), DecodeError> {
+    /// Appends the values that these integers stand for.
+    fn restore(self, ints: &[i64], out: &mut Vec<f64>) {
         match self {
-            Self::Integer | Self::Divide(0) => column.decode(out, |x| product(x) as f64),
+            Self::Integer | Self::Divide(0) => push_doubles(ints, |x| x, out),
             Self::Divide(e) => {
                 let power = POWERS[e as usize];
-                column.decode(out, |x| product(x) as f64 / power)
+                push_doubles(ints, |x| x / power, out);
             }
             Self::Multiply(e) => {
                 let inverse = INVERSES[e as usize];
-                column.decode(out, |x| product(x) as f64 * inverse)
+                push_doubles(ints, |x| x * inverse, out);
             }
             Self::DivideTwice(e) => {
                 let power = POWERS[e as usize];
-                column.decode(out, |x| product(x) as f64 / power / power)
+                push_doubles(ints, |x| x / power / power, out);
             }
-            Self::Bits => column.decode(out, |x| f64::from_bits(unordered(product(x)))),
+            Self::Bits => out.extend(ints.iter().map(|&x| f64::from_bits(unordered(x)))),
         }
+    }
+}
+
+/// Appends `value` of each integer as a double. Integers that are all small, as nearly always, become
+/// doubles without the one instruction that most processors have for single numbers only.
+fn push_doubles(ints: &[i64], value: impl Fn(f64) -> f64, out: &mut Vec<f64>) {
+    // Set bits beyond the 52nd tell that some integer does not lie within 2^51 of zero.
+    let reach = ints.iter().fold(0, |any, x| any | x.wrapping_add(1 << 51) as u64);
+    if reach >> 52 == 0 {
+        let double = |x: i64| f64::from_bits(ROUND.to_bits().wrapping_add(x as u64)) - ROUND;
+        out.extend(ints.iter().map(|&x| value(double(x))));
+    } else {
+        out.extend(ints.iter().map(|&x| value(x as f64)));
     }
 }
 

@@ -9,7 +9,7 @@ use metricstor_model::{Matcher, TimeRange};
 
 use super::label_name::unescape;
 use super::result::{TRUNCATED, push_annotations};
-use super::run::{Ask, run};
+use super::run::{Ask, SHORT_ROWS, run};
 use super::selector::selectors;
 use crate::app::App;
 use crate::caller::Caller;
@@ -17,6 +17,7 @@ use crate::error::ApiError;
 use crate::json::{push_html_string, push_labels};
 use crate::param::{Form, read_form};
 use crate::reply::{Gone, Sink};
+use crate::view::View;
 
 /// What to look for, and how many rows to answer.
 struct Lookup {
@@ -59,9 +60,11 @@ pub async fn label_names(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let ask = Ask::json(&app, &request);
+    let mut ask = Ask::json(&app, &request);
     let form = read_form(request, &app.config.requests).await?;
     let lookup = Lookup::new(&app, &form, selectors(&form)?)?;
+    // A store has few names; those of a part of it are found series by series.
+    ask.short = lookup.selectors.is_empty() && View::of(&app, &caller).is_whole();
     run(&app, &caller, ask, move |reading, sink| {
         let rows = reading.view.label_names(&lookup.selectors, lookup.range)?;
         write_texts(sink, &rows, lookup.limit)?;
@@ -76,11 +79,14 @@ pub async fn label_values(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let ask = Ask::json(&app, &request);
+    let mut ask = Ask::json(&app, &request);
     let form = Form::of_query(request.uri().query().unwrap_or(""));
     let lookup = Lookup::new(&app, &form, selectors(&form)?)?;
+    let name = unescape(&name).into_owned();
+    let view = View::of(&app, &caller);
+    let rows = view.values_at_most(&name);
+    ask.short = lookup.selectors.is_empty() && view.is_whole() && rows <= SHORT_ROWS;
     run(&app, &caller, ask, move |reading, sink| {
-        let name = unescape(&name);
         let rows = reading.view.label_values(&name, &lookup.selectors, lookup.range)?;
         write_texts(sink, &rows, lookup.limit)?;
         Ok(())

@@ -6,18 +6,22 @@ use std::time::{Duration, Instant};
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use metricstor_promql::{QueryOptions, QueryTime, Stopwatch};
+use metricstor_model::Matcher;
+use metricstor_promql::{QueryError, QueryOptions, QueryTime, Stopwatch, parse};
 
 use super::explain::stopwatch;
 use super::result::{Statistics, write_answer};
-use super::run::{Ask, run};
+use super::run::{Ask, SHORT_EFFORT, run};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::param::{Form, parse_duration_parameter, read_form};
+use crate::view::View;
 
 /// Prometheus' bound, checked before the query is even parsed.
 const POINTS_MAX: i64 = 11_000;
+/// Longer texts are parsed on a blocking thread.
+const SHORT_TEXT: usize = 1024;
 
 pub async fn instant(
     State(app): State<Arc<App>>,
@@ -82,13 +86,23 @@ async fn evaluate(
         explain: matches!(form.get("explain"), "1" | "true").then_some(stopwatch as Stopwatch),
     };
     let own_memory = caller.grant().and_then(|grant| grant.limits().query_memory_bytes);
+    let expr = (form.get("query").len() <= SHORT_TEXT).then(|| parse(form.get("query")));
+    let expr = expr.and_then(Result::ok);
+    ask.short = expr.as_ref().is_some_and(|expr| {
+        let view = View::of(app, caller);
+        let series = |matchers: &[Matcher]| view.at_most(matchers);
+        app.engine.effort(expr, time, &options, series) <= SHORT_EFFORT
+    });
     let queued = Instant::now();
     run(app, caller, ask, move |reading, sink| {
         let queue_time = queued.elapsed();
         let began = Instant::now();
         let engine = reading.app.engine_with(own_memory);
-        let query = form.get("query");
-        let answer = engine.query_with(&reading.view, query, time, &options, reading.interrupt)?;
+        let text = form.get("query");
+        // What is long, or wrong, was not parsed yet.
+        let expr = expr.map_or_else(|| parse(text), Ok).map_err(QueryError::from)?;
+        let (view, interrupt) = (&reading.view, reading.interrupt);
+        let answer = engine.query_expr(view, &expr, text, time, &options, interrupt)?;
         let statistics = (!form.get("stats").is_empty()).then(|| Statistics {
             queue_time,
             evaluation_time: began.elapsed(),

@@ -48,6 +48,8 @@ pub struct Sink {
     content_type: HeaderValue,
     encoding: Encoding,
     stall: Duration,
+    /// Nobody takes chunks while the rest is written.
+    whole: bool,
     /// Until the answer starts to leave.
     head: Option<oneshot::Sender<Result<Response, ApiError>>>,
     /// From then on.
@@ -70,11 +72,17 @@ impl Sink {
             content_type,
             encoding,
             stall,
+            whole: false,
             head: Some(head),
             stream: None,
             permit: Some(permit),
         };
         (sink, response)
+    }
+
+    /// Keeps the answer together however long it gets: for one that is known to be short.
+    pub fn in_one_piece(self) -> Self {
+        Self { whole: true, ..self }
     }
 
     /// What the answer's bytes are appended to.
@@ -84,7 +92,7 @@ impl Sink {
 
     /// To be called every few kilobytes: sends a chunk if one is full.
     pub fn checkpoint(&mut self) -> Result<(), Gone> {
-        if self.buffer.len() < CHUNK_BYTES { Ok(()) } else { self.send_chunk() }
+        if self.whole || self.buffer.len() < CHUNK_BYTES { Ok(()) } else { self.send_chunk() }
     }
 
     /// Sends what is left; nothing can be written afterwards. The turn is given back before the

@@ -65,7 +65,7 @@ impl Server {
         let app = App::new(Parts {
             store: Arc::clone(&store),
             pki: Arc::clone(&pki),
-            engine: Engine::default(),
+            engine: Engine::new(EngineOptions::default()).unwrap(),
             registry: Arc::new(Registry::default()),
             clock,
             about,

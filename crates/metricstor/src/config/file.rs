@@ -145,6 +145,9 @@ pub struct Memory {
     /// What buffers, samples in memory, index and queries may hold together; by default 60 % of
     /// the machine's memory or the control group's. Beyond it writes are answered 503, queries 422.
     pub limit: Option<Size>,
+    /// The part of it that keeps blocks of chunk files that queries read lately; by default a
+    /// sixteenth.
+    pub block_cache: Option<Size>,
 }
 
 impl File {

@@ -40,7 +40,9 @@ impl TryFrom<&File> for Settings {
             Some(text) => Some(loopback(text)?),
         };
         policy(file)?;
-        let memory = Budget::new(at_least_one("memory.limit", memory_limit(file))?);
+        let limit = at_least_one("memory.limit", memory_limit(file))?;
+        let block_cache_bytes = block_cache(file, limit)?;
+        let memory = Budget::new(limit);
         Ok(Self {
             listen: address("listen", &file.listen)?,
             loopback_http,
@@ -54,7 +56,7 @@ impl TryFrom<&File> for Settings {
             host_names: file.tls.host_names.clone(),
             allow_tls12: file.tls.allow_tls12,
             require_certificate: file.tls.require_certificate,
-            store: StoreConfig { memory: Arc::clone(&memory), ..store(file)? },
+            store: StoreConfig { memory: Arc::clone(&memory), block_cache_bytes, ..store(file)? },
             engine: EngineOptions { memory, ..engine(file)? },
             http: http_config(file)?,
         })
@@ -165,6 +167,15 @@ fn memory_limit(file: &File) -> usize {
         },
         |size| size.0,
     )
+}
+
+/// A part of the limit; most of it has to be left for what cannot be read again.
+fn block_cache(file: &File, limit: usize) -> Result<usize, ConfigError> {
+    let size = file.memory.block_cache.map_or(limit / 16, |size| size.0);
+    if size > limit / 2 {
+        return Err(invalid("memory.block_cache", "more than half of memory.limit".to_owned()));
+    }
+    Ok(size)
 }
 
 fn query_memory() -> usize {

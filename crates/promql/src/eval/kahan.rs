@@ -15,13 +15,8 @@ impl Kahan {
     #[inline]
     pub fn add(&mut self, value: f64) {
         let sum = self.sum + value;
-        if sum.is_infinite() {
-            self.rest = 0.0;
-        } else if self.sum.abs() >= value.abs() {
-            self.rest += (self.sum - sum) + value;
-        } else {
-            self.rest += (value - sum) + self.sum;
-        }
+        let rest = self.rest + error_of_sum(self.sum, value, sum);
+        self.rest = if sum.is_infinite() { 0.0 } else { rest };
         self.sum = sum;
     }
 
@@ -40,6 +35,14 @@ impl Kahan {
     pub fn scaled(self, factor: f64) -> Self {
         Self { sum: factor * self.sum, rest: factor * self.rest }
     }
+}
+
+/// What rounding has taken from `sum`, that of the two numbers. The same as Neumaier's difference from
+/// the larger of the two, which is exact as well, but without a branch (Knuth's two-sum).
+#[inline]
+fn error_of_sum(a: f64, b: f64, sum: f64) -> f64 {
+    let added = sum - a;
+    (a - (sum - added)) + (b - added)
 }
 
 /// The sum of all values. Many are added up in several sums side by side: what differs from adding
@@ -62,11 +65,9 @@ fn sum_in_lanes(values: &[f64]) -> Option<Kahan> {
     let (mut sums, mut rests, mut largest) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
     for row in rows {
         for lane in 0..LANES {
-            // What rounding takes from an addition, whichever of the two is larger (Knuth).
-            let (before, value) = (sums[lane], row[lane]);
-            let after = before + value;
-            let added = after - before;
-            rests[lane] += (before - (after - added)) + (value - added);
+            let value = row[lane];
+            let after = sums[lane] + value;
+            rests[lane] += error_of_sum(sums[lane], value, after);
             sums[lane] = after;
             largest[lane] = if value.abs() > largest[lane] { value.abs() } else { largest[lane] };
         }

@@ -31,6 +31,7 @@ mod stream;
 mod subquery;
 
 pub(crate) use finish::finish;
+pub(crate) use parallel::{Helpers, effort_of_series};
 pub(crate) use profile::Profile;
 pub(crate) use query::Query;
 
@@ -166,7 +167,7 @@ impl<'a> Evaluator<'a> {
         let Self { query, notes, reads, held, profile } = self;
         let (mut samples, mut ambiguous) = (held.now, false);
         ordered(
-            query.options.threads,
+            query.threads(),
             pipeline.tasks(),
             || pipeline.scratch(),
             |scratch, series| {

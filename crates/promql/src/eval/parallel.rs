@@ -5,20 +5,33 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::QueryError;
 
 /// What one task costs, in cells and samples: it is worth a hand-over, and its columns stay in the
 /// cache next to the samples.
 const TASK_COST: usize = 1 << 15;
+/// Fewer tasks for a thread are done sooner than it wakes up.
+const TASKS_PER_THREAD: usize = 2;
 /// What a series costs besides them.
 const SERIES_COST: usize = 256;
 
-/// Cuts `series` into the tasks' runs, by what one of them costs about: its steps and its samples.
-pub(crate) fn tasks(series: usize, steps: usize, samples: usize) -> Tasks {
-    let cost = SERIES_COST.saturating_add(steps).saturating_add(samples);
-    Tasks { series, size: (TASK_COST / cost).max(1) }
+/// How far apart samples usually are, in milliseconds, to guess how many there will be.
+const USUAL_INTERVAL: i64 = 15_000;
+
+/// What a series costs, about: its steps, and its samples inside a range of so many milliseconds.
+pub(crate) fn effort_of_series(steps: usize, range: i64) -> usize {
+    let samples = usize::try_from(range / USUAL_INTERVAL).unwrap_or(0);
+    SERIES_COST.saturating_add(steps).saturating_add(samples)
+}
+
+/// Cuts `series` into the tasks' runs, by what one of them costs about.
+pub(crate) fn tasks(series: usize, effort: usize) -> Tasks {
+    Tasks { series, size: (TASK_COST / effort.max(1)).max(1) }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -37,25 +50,69 @@ impl Tasks {
     }
 }
 
-/// Maps every task on up to `threads` threads (each with a state of its own; this one is among them)
-/// and folds the results in order on this one.
+/// The threads that help queries, shared by all of them.
+///
+/// Invariant: no more helpers are at work than there are threads, so that a query never waits for a
+/// thread that another query keeps busy: it goes on alone instead.
+#[derive(Debug)]
+pub(crate) struct Helpers {
+    pool: ThreadPool,
+    idle: AtomicUsize,
+}
+
+impl Helpers {
+    pub fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
+        let name = |i| format!("query-helper-{i}");
+        let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build()?;
+        Ok(Self { pool, idle: AtomicUsize::new(threads) })
+    }
+
+    /// The right to use up to `wanted` of the threads: those that are idle.
+    fn hire(&self, wanted: usize) -> Vec<Helper<'_>> {
+        let less = |idle: usize| idle.checked_sub(1);
+        let hire = |_| self.idle.fetch_update(Relaxed, Relaxed, less).ok().map(|_| Helper(self));
+        (0..wanted).map_while(hire).collect()
+    }
+}
+
+/// A helping thread, until dropped.
+struct Helper<'a>(&'a Helpers);
+
+impl Drop for Helper<'_> {
+    fn drop(&mut self) {
+        self.0.idle.fetch_add(1, Relaxed);
+    }
+}
+
+/// How many threads a query may use, this one included, and where the others come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Threads<'a> {
+    pub max: usize,
+    pub helpers: Option<&'a Helpers>,
+}
+
+/// Maps every task, with the help of other threads (each with a state of its own; this one is among
+/// them), and folds the results in order on this one.
 pub(crate) fn ordered<S, T: Send>(
-    threads: usize,
+    threads: Threads<'_>,
     tasks: Tasks,
     state: impl Fn() -> S + Sync,
     map: impl Fn(&mut S, Range<usize>) -> Result<T, QueryError> + Sync,
     mut fold: impl FnMut(T) -> Result<(), QueryError>,
 ) -> Result<(), QueryError> {
     let count = tasks.count();
-    if threads <= 1 || count <= 1 {
+    let wanted = (count / TASKS_PER_THREAD).min(threads.max).saturating_sub(1);
+    let hired: Vec<Helper<'_>> = threads.helpers.map(|all| all.hire(wanted)).unwrap_or_default();
+    let Some(helpers) = threads.helpers.filter(|_| !hired.is_empty()) else {
         let mut state = state();
         return (0..count).try_for_each(|task| fold(map(&mut state, tasks.run(task))?));
-    }
-    let board = Board::new(count, 2 * threads);
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(count) {
+    };
+    let board = Board::new(count, 2 * (hired.len() + 1));
+    helpers.pool.in_place_scope(|scope| {
+        for helper in hired {
             let (board, state, map) = (&board, &state, &map);
-            scope.spawn(move || {
+            scope.spawn(move |_| {
+                let _hired = helper;
                 let _stop = StopOnPanic(board);
                 let mut state = state();
                 while let Some(task) = board.take() {
@@ -185,12 +242,16 @@ impl<T> Drop for StopOnPanic<'_, T> {
 mod tests {
     use super::*;
 
-    fn folded(threads: usize) -> Result<Vec<usize>, QueryError> {
+    fn threads(helpers: &Helpers) -> Threads<'_> {
+        Threads { max: helpers.pool.current_num_threads() + 1, helpers: Some(helpers) }
+    }
+
+    fn folded(threads: Threads<'_>) -> Result<Vec<usize>, QueryError> {
         let mut seen = Vec::new();
         let map = |_: &mut (), run: Range<usize>| Ok(run.collect::<Vec<_>>());
         ordered(
             threads,
-            tasks(100_000, 1000, 0),
+            tasks(100_000, 1256),
             || (),
             map,
             |run| {
@@ -204,14 +265,26 @@ mod tests {
     #[test]
     fn results_come_in_order_from_any_number_of_threads() {
         let expected: Vec<usize> = (0..100_000).collect();
-        for threads in [0, 1, 2, 7] {
-            assert_eq!(folded(threads).unwrap(), expected);
+        assert_eq!(folded(Threads { max: 1, helpers: None }).unwrap(), expected);
+        for count in [1, 2, 6] {
+            let helpers = Helpers::new(count).unwrap();
+            assert_eq!(folded(threads(&helpers)).unwrap(), expected);
+            assert_eq!(helpers.idle.load(Relaxed), count);
         }
     }
 
     #[test]
+    fn nobody_waits_for_a_helper_that_others_keep_busy() {
+        let helpers = Helpers::new(1).unwrap();
+        let others = helpers.hire(3);
+        assert_eq!(others.len(), 1);
+        assert_eq!(folded(threads(&helpers)).unwrap().len(), 100_000);
+    }
+
+    #[test]
     fn the_first_error_in_order_ends_the_work() {
-        for threads in [1, 4] {
+        for count in [1, 4] {
+            let helpers = Helpers::new(count).unwrap();
             let map = |_: &mut (), run: Range<usize>| {
                 if run.start < 512 {
                     Ok(())
@@ -219,7 +292,7 @@ mod tests {
                     Err(QueryError::execution(run.start.to_string()))
                 }
             };
-            let result = ordered(threads, tasks(1 << 20, 0, 0), || (), map, Ok);
+            let result = ordered(threads(&helpers), tasks(1 << 20, 256), || (), map, Ok);
             assert_eq!(result, Err(QueryError::execution("512")));
         }
     }

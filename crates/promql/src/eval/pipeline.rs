@@ -15,7 +15,7 @@ use crate::eval::annotations::Annotations;
 use crate::eval::frame::{Frame, Head, histogram_weight, histograms_size};
 use crate::eval::grid::{Grid, Shift};
 use crate::eval::instant::{Take, pick};
-use crate::eval::parallel::{Tasks, tasks};
+use crate::eval::parallel::{Tasks, effort_of_series, tasks};
 use crate::eval::profile::{Cost, Laps};
 use crate::eval::query::Query;
 use crate::eval::range::RangeFunction;
@@ -56,9 +56,6 @@ pub(crate) struct Pipeline<'a> {
     /// Present if the query is to be explained.
     pub stopwatch: Option<Stopwatch>,
 }
-
-/// How far apart samples usually are, in milliseconds, to guess how many there will be.
-const USUAL_INTERVAL: i64 = 15_000;
 
 /// A computed run.
 pub(crate) struct Run {
@@ -110,8 +107,8 @@ impl Pipeline<'_> {
 
     pub fn tasks(&self) -> Tasks {
         let times = self.times(&self.extent());
-        let samples = times.end.saturating_sub(times.start) / USUAL_INTERVAL;
-        tasks(self.series().len(), self.grid.len, samples.max(0) as usize)
+        let range = times.end.saturating_sub(times.start);
+        tasks(self.series().len(), effort_of_series(self.grid.len, range))
     }
 
     /// Fails if the function does not go with the selector.

@@ -7,11 +7,13 @@ use metricstor_model::{Labels, SeriesSet};
 use crate::ast::Span;
 use crate::eval::annotations::Annotations;
 use crate::eval::budget::Budget;
+use crate::eval::parallel::{Helpers, Threads};
 use crate::plan::Plan;
-use crate::{EngineOptions, Interrupt, QueryError, Source};
+use crate::{Engine, EngineOptions, Interrupt, QueryError, Source};
 
 pub(crate) struct Query<'a> {
     pub options: &'a EngineOptions,
+    pub helpers: Option<&'a Helpers>,
     /// Milliseconds.
     pub lookback: i64,
     pub source: &'a dyn Source,
@@ -27,13 +29,15 @@ impl<'a> Query<'a> {
     /// Asks the source for everything that the plan needs.
     pub fn new(
         plan: &Plan,
-        options: &'a EngineOptions,
+        engine: &'a Engine,
         lookback: i64,
         source: &'a dyn Source,
         interrupt: &'a Interrupt,
     ) -> Result<Self, QueryError> {
+        let options = engine.options();
         let mut query = Self {
             options,
+            helpers: engine.helpers(),
             lookback,
             source,
             sets: Vec::with_capacity(plan.selections.len()),
@@ -48,6 +52,10 @@ impl<'a> Query<'a> {
             query.sets.push(set);
         }
         Ok(query)
+    }
+
+    pub fn threads(&self) -> Threads<'a> {
+        Threads { max: self.options.threads, helpers: self.helpers }
     }
 
     pub fn set(&self, selection: usize) -> &Arc<dyn SeriesSet> {

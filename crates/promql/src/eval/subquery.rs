@@ -6,7 +6,7 @@ use crate::eval::Evaluator;
 use crate::eval::annotations::Annotations;
 use crate::eval::frame::{Frame, Head, histograms_size};
 use crate::eval::grid::Grid;
-use crate::eval::parallel::{ordered, tasks};
+use crate::eval::parallel::{effort_of_series, ordered, tasks};
 use crate::eval::profile::Cost;
 use crate::eval::range::RangeFunction;
 use crate::eval::range::track::Track;
@@ -78,8 +78,8 @@ impl<'a> Evaluator<'a> {
         let span = if at == 0 { Span::default() } else { call.args[0].span };
         let query = self.query;
         ordered(
-            query.options.threads,
-            tasks(input.len(), grid.len, inner.len),
+            query.threads(),
+            tasks(input.len(), effort_of_series(grid.len + inner.len, 0)),
             || (function(), Track::default(), Results::default()),
             |(function, track, results), series| {
                 let mut frame = Frame::new(&query.budget, grid.len);

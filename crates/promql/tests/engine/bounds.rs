@@ -12,7 +12,7 @@ const NOTICE: Duration = Duration::from_secs(5);
 fn ask(source: &Made, options: EngineOptions, text: &str) -> Result<Answer, QueryError> {
     let end = (source.samples - 1) * INTERVAL;
     let time = QueryTime::Range { start: 0, end, step: INTERVAL };
-    Engine::new(options).query(source, text, time, &Interrupt::new())
+    Engine::new(options).unwrap().query(source, text, time, &Interrupt::new())
 }
 
 fn limit(result: Result<Answer, QueryError>) -> &'static str {
@@ -69,7 +69,7 @@ fn a_query_notices_inside_one_long_series_that_its_time_is_up() {
         let end = (source.samples - 1) * INTERVAL;
         let time = QueryTime::Range { start: 0, end, step: INTERVAL };
         let begun = Instant::now();
-        let engine = Engine::new(EngineOptions::default());
+        let engine = Engine::new(EngineOptions::default()).unwrap();
         assert_eq!(engine.query(&source, text, time, &interrupt), Err(QueryError::Timeout));
         assert!(begun.elapsed() < NOTICE, "{text}: {:?}", begun.elapsed());
         timer.join().unwrap();
@@ -130,7 +130,7 @@ fn what_a_query_holds_is_counted_wherever_it_holds_it() {
     // A million samples are read, but only one run of series at a time is held.
     assert!(ask(&source, small.clone(), "sum(rate(x[5m]))").is_ok());
     let time = QueryTime::Instant(199 * INTERVAL);
-    let engine = Engine::new(small);
+    let engine = Engine::new(small).unwrap();
     let matrix = engine.query(&source, "x[1h]", time, &Interrupt::new());
     assert_eq!(limit(matrix), "memory_max");
 }

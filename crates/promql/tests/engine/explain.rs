@@ -16,7 +16,7 @@ fn ticking() -> Duration {
 }
 
 fn explained(text: &str, threads: usize, explain: Option<Stopwatch>) -> Option<Explanation> {
-    let engine = Engine::new(EngineOptions { threads, ..EngineOptions::default() });
+    let engine = Engine::new(EngineOptions { threads, ..EngineOptions::default() }).unwrap();
     let time = QueryTime::Range { start: 600_000, end: 1_200_000, step: 60_000 };
     let options = QueryOptions { explain, ..QueryOptions::default() };
     let source = Made { series: 200, samples: 100 };

@@ -39,6 +39,7 @@ pub fn engine() -> Engine {
         threads: 2,
         ..EngineOptions::default()
     })
+    .expect("a thread can be started")
 }
 
 pub fn run(engine: &Engine, store: &Store, case: &Case) -> Outcome {

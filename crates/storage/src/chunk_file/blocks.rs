@@ -27,11 +27,23 @@ impl ChunkFile {
         }
         scratch.page = None;
         let page = self.tables.directory[index];
-        let mut bytes = vec![0; page.size as usize + CHECKSUM_SIZE];
-        read_at(&*self.file, &self.path, &mut bytes, page.offset)?;
+        let size = page.size as usize;
         let damaged = |what: &str| ChunkFileError::damaged(&self.path, page.offset, what);
-        let content = checked(&bytes).ok_or_else(|| damaged("directory checksum"))?;
-        read_page(content, &mut scratch.entries).map_err(|error| damaged(&error.to_string()))?;
+        let decoded = |content: &[u8], entries: &mut Vec<Entry>| {
+            read_page(content, entries).map_err(|error| damaged(&error.to_string()))
+        };
+        let cache = scratch.cache.as_deref();
+        if let Some(content) = cache.and_then(|cache| cache.get(self.id, page.offset, size)) {
+            decoded(&content, &mut scratch.entries)?;
+        } else {
+            let mut bytes = vec![0; size + CHECKSUM_SIZE];
+            read_at(&*self.file, &self.path, &mut bytes, page.offset)?;
+            let content = checked(&bytes).ok_or_else(|| damaged("directory checksum"))?;
+            decoded(content, &mut scratch.entries)?;
+            if let Some(cache) = cache {
+                cache.put(self.id, page.offset, content);
+            }
+        }
         scratch.page = Some(index);
         Ok(())
     }
@@ -56,6 +68,9 @@ impl ChunkFile {
         entry: &Entry,
         scratch: &mut Scratch,
     ) -> Result<Summary, ChunkFileError> {
+        if let Some(timestamps @ [first, .., last]) = scratch.columns.peek(entry.column) {
+            return Ok(Summary { count: timestamps.len(), first: *first, last: *last });
+        }
         let (offset, bytes) = self.column_bytes(entry, &mut scratch.pages)?;
         match Summary::read(bytes, CHUNK_SAMPLES_MAX) {
             Ok(summary) if summary.count > 0 => Ok(summary),
@@ -98,9 +113,18 @@ impl ChunkFile {
         if size > BLOCK_SIZE_MAX || end.is_none_or(|end| end > self.footer.directory) {
             return Err(self.damaged_block(entry, "block outside the file's body"));
         }
-        let block = scratch.blocks.get(&*self.file, entry.offset, size, self.footer.directory);
+        let Scratch { cache, cached, blocks, .. } = scratch;
+        *cached = cache.as_ref().and_then(|c| c.get(self.id, entry.offset, entry.size as usize));
+        if let Some(block) = cached {
+            return Ok(block);
+        }
+        let block = blocks.get(&*self.file, entry.offset, size, self.footer.directory);
         let block = block.map_err(|error| ChunkFileError::read(&self.path, entry.offset, error))?;
-        checked(block).ok_or_else(|| self.damaged_block(entry, "block checksum"))
+        let block = checked(block).ok_or_else(|| self.damaged_block(entry, "block checksum"))?;
+        if let Some(cache) = cache {
+            cache.put(self.id, entry.offset, block);
+        }
+        Ok(block)
     }
 
     pub(super) fn damaged_block(&self, entry: &Entry, what: impl Display) -> ChunkFileError {

@@ -3,6 +3,7 @@
 //! Every byte that a reader uses was covered by a checksum that it verified; damage is an error that
 //! names file and offset. Layout: `formats/chunk_file.md`.
 
+mod block_cache;
 mod blocks;
 mod columns;
 mod directory;
@@ -21,6 +22,7 @@ mod tests;
 mod window;
 mod writer;
 
+pub use block_cache::BlockCache;
 pub use error::ChunkFileError;
 pub use exemplars::{ExemplarCursor, Exemplars};
 pub use format::{ColumnKind, DENSE_LEVEL, FileMeta};

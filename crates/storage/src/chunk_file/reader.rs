@@ -27,7 +27,7 @@ pub struct ChunkFile {
     pub(super) footer: Footer,
     pub(super) tables: Tables,
     /// Tells the files of this process apart, for `Scratch`.
-    id: u64,
+    pub(super) id: u64,
 }
 
 /// The samples of a chunk that a read wants.
@@ -67,6 +67,11 @@ impl ChunkFile {
     /// In bytes.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Tells the files of this process apart.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     pub fn meta(&self) -> FileMeta {

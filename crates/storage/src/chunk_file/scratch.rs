@@ -1,5 +1,8 @@
 //! What a reader keeps between reads of one file: the directory page, windows, decoded columns.
 
+use std::sync::Arc;
+
+use super::block_cache::BlockCache;
 use super::directory::Entry;
 use super::window::Window;
 
@@ -12,6 +15,10 @@ const COLUMNS: usize = 64;
 /// At most about 4.5 MiB, and only after reading that much.
 #[derive(Default)]
 pub struct Scratch {
+    /// Where blocks are looked for first, and kept; a reader that needs each block once has none.
+    pub(super) cache: Option<Arc<BlockCache>>,
+    /// The block that was found there last.
+    pub(super) cached: Option<Arc<[u8]>>,
     /// The file that the content belongs to.
     file: u64,
     /// Which directory page `entries` is.
@@ -23,11 +30,19 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// Looks for blocks in `cache` first.
+    pub fn look_into(&mut self, cache: &Arc<BlockCache>) {
+        if self.cache.as_ref().is_none_or(|own| !Arc::ptr_eq(own, cache)) {
+            self.cache = Some(Arc::clone(cache));
+        }
+    }
+
     /// Forgets everything that belongs to another file.
     pub(super) fn belong_to(&mut self, file: u64) {
         if self.file != file {
             self.file = file;
             self.page = None;
+            self.cached = None;
             self.blocks.clear();
             self.pages.clear();
             self.columns.slots.iter_mut().for_each(|slot| slot.address = None);
@@ -48,6 +63,12 @@ pub struct Column {
 }
 
 impl Columns {
+    /// The timestamps of a column, if they are there.
+    pub fn peek(&self, address: u32) -> Option<&[i64]> {
+        let column = self.slots.get(slot(address))?;
+        (column.address == Some(address)).then_some(&column.timestamps)
+    }
+
     /// The timestamps of a column; `fill` decodes them if they are not there.
     pub fn get<E>(
         &mut self,
@@ -55,9 +76,7 @@ impl Columns {
         fill: impl FnOnce(&mut Vec<i64>) -> Result<(), E>,
     ) -> Result<&[i64], E> {
         self.slots.resize_with(COLUMNS, Column::default);
-        // Multiplicative hashing: addresses of one file differ in all bits.
-        let slot = (address.wrapping_mul(0x9e37_79b1) >> 16) as usize % COLUMNS;
-        let slot = &mut self.slots[slot];
+        let slot = &mut self.slots[slot(address)];
         if slot.address != Some(address) {
             slot.address = None;
             slot.timestamps.clear();
@@ -66,4 +85,9 @@ impl Columns {
         }
         Ok(&slot.timestamps)
     }
+}
+
+/// Multiplicative hashing: addresses of one file differ in all bits.
+fn slot(address: u32) -> usize {
+    (address.wrapping_mul(0x9e37_79b1) >> 16) as usize % COLUMNS
 }

@@ -90,10 +90,7 @@ impl Head {
     /// The times of all samples in memory; `None` when there are none.
     pub fn range(&self) -> Option<TimeRange> {
         let frozen = self.frozen.as_ref().and_then(|f| f.range());
-        match (self.tier.range(), frozen) {
-            (Some(a), Some(b)) => Some(TimeRange::new(a.start.min(b.start), a.end.max(b.end))),
-            (a, b) => a.or(b),
-        }
+        [self.tier.range(), frozen].into_iter().flatten().reduce(TimeRange::union)
     }
 
     /// Samples not yet frozen.

@@ -10,6 +10,11 @@ impl Index {
         self.pairs.find_name(name).is_some()
     }
 
+    /// How many values of this label there are.
+    pub fn values_at_most(&self, name: &str) -> usize {
+        self.pairs.find_name(name).map_or(0, |number| self.pairs.name(number).pairs.len())
+    }
+
     /// All label names, or those of the given series (ascending); in no particular order.
     pub fn label_names(&self, of: Option<&[u32]>) -> Vec<String> {
         let of = of.map(bitmap);

@@ -38,6 +38,18 @@ impl Index {
         self.select_bitmap(matchers).iter().collect()
     }
 
+    /// How many series satisfy every matcher, at most: told by the shortest list of carriers.
+    pub fn at_most(&self, matchers: &[Matcher]) -> u64 {
+        let mut most = self.all.len();
+        for matcher in matchers.iter().filter(|matcher| !matcher.matches_empty()) {
+            let Some(term) = self.term(matcher) else { return 0 };
+            if let Pairs::These(pairs) = &term.pairs {
+                most = most.min(pairs.iter().map(|pair| self.pairs.series(*pair).len()).sum());
+            }
+        }
+        most
+    }
+
     /// Do these matchers exclude nobody, because no series has any label that they name?
     pub fn admits_all(&self, matchers: &[Matcher]) -> bool {
         let absent = |m: &Matcher| m.matches_empty() && self.pairs.find_name(&m.name).is_none();

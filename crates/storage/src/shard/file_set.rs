@@ -6,15 +6,15 @@ use std::sync::Arc;
 use metricstor_model::{Samples, SelectError, TimeRange};
 use roaring::RoaringBitmap;
 
-use crate::chunk_file::{ChunkFile, ChunkFileError, Exemplars, Scratch};
+use crate::chunk_file::{BlockCache, ChunkFile, ChunkFileError, Exemplars, Scratch};
 use crate::head::History;
 use crate::metrics::Metrics;
 use crate::quarantine::Quarantine;
 use crate::settle::settle;
 use crate::tombstone::{Tombstone, hide};
 
-/// Scratch buffers a thread keeps: one for each file that a series is usually spread over.
-const SCRATCHES: usize = 8;
+/// Scratch buffers a thread keeps: one for each file that a few shards' series are usually spread over.
+const SCRATCHES: usize = 16;
 
 thread_local! {
     static SCRATCH: RefCell<[Scratch; SCRATCHES]> = RefCell::default();
@@ -25,6 +25,7 @@ pub(crate) struct FileSet {
     files: Vec<Arc<ChunkFile>>,
     /// In the order of their positions.
     tombstones: Vec<Arc<Tombstone>>,
+    cache: Arc<BlockCache>,
     metrics: Arc<Metrics>,
     quarantine: Arc<Quarantine>,
 }
@@ -33,15 +34,17 @@ impl FileSet {
     pub fn new(
         mut files: Vec<Arc<ChunkFile>>,
         tombstones: Vec<Arc<Tombstone>>,
+        cache: Arc<BlockCache>,
         metrics: Arc<Metrics>,
         quarantine: Arc<Quarantine>,
     ) -> Self {
         files.sort_by_key(|f| (f.range().start, f.range().end));
-        Self { files, tombstones, metrics, quarantine }
+        Self { files, tombstones, cache, metrics, quarantine }
     }
 
     fn with(&self, files: Vec<Arc<ChunkFile>>, tombstones: Vec<Arc<Tombstone>>) -> Self {
-        Self::new(files, tombstones, self.metrics.clone(), self.quarantine.clone())
+        let (metrics, quarantine) = (self.metrics.clone(), self.quarantine.clone());
+        Self::new(files, tombstones, self.cache.clone(), metrics, quarantine)
     }
 
     /// This set with some files replaced by others, also by those of the same name.
@@ -121,9 +124,9 @@ impl FileSet {
         range: TimeRange,
         out: &mut Samples,
     ) -> Result<(), SelectError> {
-        for (i, file) in self.files.iter().enumerate().filter(|(_, f)| f.range().overlaps(range)) {
+        for file in self.files.iter().filter(|f| f.range().overlaps(range)) {
             let start = out.len();
-            with_scratch(i, |scratch| file.read(series, range, out, scratch))
+            self.with_scratch(file, |scratch| file.read(series, range, out, scratch))
                 .map_err(|error| self.select_error(&error))?;
             hide(&self.tombstones, series, file.meta().position, out, start);
             settle(out, start);
@@ -162,10 +165,10 @@ impl FileSet {
 
     /// May a series have samples inside `range`? Looks at directories only.
     pub fn may_hold(&self, series: u32, range: TimeRange) -> bool {
-        let mut files = self.files.iter().enumerate().filter(|(_, f)| f.range().overlaps(range));
+        let mut files = self.files.iter().filter(|f| f.range().overlaps(range));
         // A damaged directory page is reported by the read that follows.
-        files.any(|(i, f)| {
-            with_scratch(i, |scratch| f.contains(series, scratch)).unwrap_or(true)
+        files.any(|f| {
+            self.with_scratch(f, |scratch| f.contains(series, scratch)).unwrap_or(true)
                 && !self.is_hidden(f, series, range)
         })
     }
@@ -192,6 +195,15 @@ impl FileSet {
         !self.quarantine.has(file.path())
     }
 
+    /// Reads with the calling thread's buffers for this file.
+    fn with_scratch<T>(&self, file: &ChunkFile, read: impl FnOnce(&mut Scratch) -> T) -> T {
+        SCRATCH.with_borrow_mut(|all| {
+            let scratch = &mut all[file.id() as usize % SCRATCHES];
+            scratch.look_into(&self.cache);
+            read(scratch)
+        })
+    }
+
     fn select_error(&self, error: &ChunkFileError) -> SelectError {
         match error {
             ChunkFileError::Io { .. } => SelectError::Failed(error.to_string()),
@@ -207,11 +219,6 @@ impl FileSet {
 /// A file's name in its folder.
 pub(super) fn name(file: &ChunkFile) -> &str {
     file.path().file_name().and_then(|name| name.to_str()).unwrap_or_default()
-}
-
-/// The calling thread's buffers for the file at position `i` of its set.
-fn with_scratch<T>(i: usize, read: impl FnOnce(&mut Scratch) -> T) -> T {
-    SCRATCH.with_borrow_mut(|all| read(&mut all[i % SCRATCHES]))
 }
 
 impl History for FileSet {

@@ -17,6 +17,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use metricstor_model::TimeRange;
+
 pub(crate) use compact::Aim;
 pub(crate) use file_set::FileSet;
 pub(crate) use open::Opened;
@@ -107,6 +109,11 @@ impl Shard {
         self.live().files.bytes()
     }
 
+    /// The times of all samples; `None` when there are none.
+    pub fn range(&self) -> Option<TimeRange> {
+        self.live().range()
+    }
+
     /// Samples that a start would have to replay.
     pub fn logged_samples(&self) -> u64 {
         self.live().logged_samples
@@ -160,16 +167,11 @@ pub(crate) struct Usage {
     pub file_samples: u64,
     /// Deletions whose samples are still in chunk files.
     pub tombstones: usize,
-    pub range: Option<metricstor_model::TimeRange>,
+    pub range: Option<TimeRange>,
 }
 
 impl Live {
-    fn range(&self) -> Option<metricstor_model::TimeRange> {
-        match (self.head.range(), self.files.range()) {
-            (Some(a), Some(b)) => {
-                Some(metricstor_model::TimeRange::new(a.start.min(b.start), a.end.max(b.end)))
-            }
-            (a, b) => a.or(b),
-        }
+    fn range(&self) -> Option<TimeRange> {
+        [self.head.range(), self.files.range()].into_iter().flatten().reduce(TimeRange::union)
     }
 }

@@ -10,7 +10,7 @@ use roaring::RoaringBitmap;
 use super::{FileSet, Live, Maintenance, Shard};
 use crate::batch::Batch;
 use crate::catalog::{Catalog, CatalogError};
-use crate::chunk_file::{self, ChunkFile};
+use crate::chunk_file::{self, BlockCache, ChunkFile};
 use crate::error::StorageError;
 use crate::files::Files;
 use crate::head::Head;
@@ -34,6 +34,7 @@ impl Shard {
         dir: &Path,
         number: u16,
         files: Arc<dyn Files>,
+        cache: Arc<BlockCache>,
         metrics: Arc<Metrics>,
         exemplars_max: usize,
     ) -> Result<Opened, StorageError> {
@@ -57,7 +58,8 @@ impl Shard {
         let flushed = catalog.flushed()?;
         let quarantine = Arc::new(Quarantine::default());
         let tombstones = catalog.tombstones()?;
-        let file_set = FileSet::new(chunk_files, tombstones, metrics.clone(), quarantine.clone());
+        let file_set =
+            FileSet::new(chunk_files, tombstones, cache, metrics.clone(), quarantine.clone());
         let live = Live {
             head,
             files: Arc::new(file_set),

@@ -25,6 +25,7 @@ pub use select::Selection;
 pub use statistics::Statistics;
 pub(crate) use write::TENANT;
 
+use crate::chunk_file::BlockCache;
 use crate::committer::{Apply, Committer, Part};
 use crate::config::{LabelLimits, StoreConfig};
 use crate::entry::Change;
@@ -59,6 +60,7 @@ struct Inner {
     series: AtomicUsize,
     metadata: MetadataStore,
     account: Mutex<account::Account>,
+    block_cache: Arc<BlockCache>,
     reserve: reserve::Reserve,
     metrics: Arc<Metrics>,
     /// Held as long as the store lives, so that no second process opens the directory.
@@ -90,6 +92,11 @@ impl Store {
     /// The memory that the store shares with others.
     pub fn memory(&self) -> &Arc<Budget> {
         &self.inner.config.memory
+    }
+
+    /// Bytes of blocks kept in memory.
+    pub fn block_cache_bytes(&self) -> f64 {
+        self.inner.block_cache.size() as f64
     }
 
     /// What senders said about metrics.

@@ -11,6 +11,7 @@ use super::node::{self, Node};
 use super::replay::replay;
 use super::reserve::Reserve;
 use super::{Clock, Inner, Shards, Store, maintain};
+use crate::chunk_file::BlockCache;
 use crate::committer::Committer;
 use crate::config::StoreConfig;
 use crate::error::StorageError;
@@ -52,7 +53,9 @@ impl Store {
         let node = node::read_or_create(dir, config.shards, config.node_id)?;
         let metrics = Arc::new(Metrics::default());
         let mut recovery = Recovery::default();
-        let opened = open_shards(&config, &files, node.shards, &metrics)?;
+        let block_cache =
+            Arc::new(BlockCache::new(config.block_cache_bytes, &config.memory, metrics.clone()));
+        let opened = open_shards(&config, &files, node.shards, &block_cache, &metrics)?;
         let mut flushed = BTreeMap::new();
         let mut shards = Vec::new();
         for Opened { shard, flushed: upto, leftovers } in opened {
@@ -92,6 +95,7 @@ impl Store {
                 heads: config.memory.permit(),
                 tables: config.memory.permit(),
             }),
+            block_cache,
             committer,
             series: recovery.series.into(),
             metadata: MetadataStore::load(&config.dir.join(METADATA)),
@@ -126,14 +130,16 @@ fn open_shards(
     config: &StoreConfig,
     files: &Arc<dyn Files>,
     count: u16,
+    cache: &Arc<BlockCache>,
     metrics: &Arc<Metrics>,
 ) -> Result<Vec<Opened>, StorageError> {
     std::thread::scope(|scope| {
         let open = |number| {
             let dir = config.dir.join("shards").join(format!("{number:02}"));
             let exemplars_max = config.exemplars_max.div_ceil(usize::from(count));
+            let (cache, metrics) = (cache.clone(), metrics.clone());
             scope.spawn(move || {
-                Shard::open(&dir, number, files.clone(), metrics.clone(), exemplars_max)
+                Shard::open(&dir, number, files.clone(), cache, metrics, exemplars_max)
             })
         };
         let threads: Vec<_> = (0..count).map(open).collect();

@@ -31,6 +31,17 @@ impl Store {
         Ok(Arc::new(self.inner.select(matchers)))
     }
 
+    /// How many series satisfy all matchers, at most; takes a microsecond.
+    pub fn at_most(&self, matchers: &[Matcher]) -> usize {
+        let shards = self.inner.shards.shards.iter();
+        shards.map(|shard| shard.index().at_most(matchers) as usize).sum()
+    }
+
+    /// How many values a label has, at most.
+    pub fn values_at_most(&self, label: &str) -> usize {
+        self.inner.shards.shards.iter().map(|shard| shard.index().values_at_most(label)).sum()
+    }
+
     /// The labels of the series that satisfy all matchers of any of the `sets` and may have samples
     /// inside `range`: sorted, each once, at most `limit`; the flag says whether some were left off.
     pub fn series(

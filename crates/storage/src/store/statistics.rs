@@ -41,6 +41,11 @@ impl Store {
         sum
     }
 
+    /// The times of all samples; `None` for an empty store.
+    pub fn range(&self) -> Option<TimeRange> {
+        self.inner.shards.shards.iter().filter_map(|shard| shard.range()).reduce(TimeRange::union)
+    }
+
     /// Chunk files with damaged places, and how many places of each are known.
     pub fn quarantined(&self) -> Vec<(String, usize)> {
         self.inner.shards.shards.iter().flat_map(|shard| shard.quarantined()).collect()
@@ -65,9 +70,6 @@ impl Statistics {
         self.chunk_file_bytes += usage.file_bytes;
         self.chunk_file_samples += usage.file_samples;
         self.tombstones += usage.tombstones;
-        self.range = match (self.range, usage.range) {
-            (Some(a), Some(b)) => Some(TimeRange::new(a.start.min(b.start), a.end.max(b.end))),
-            (a, b) => a.or(b),
-        };
+        self.range = [self.range, usage.range].into_iter().flatten().reduce(TimeRange::union);
     }
 }

@@ -50,7 +50,7 @@ impl<'a> Evaluator<'a> {
             let pipeline = self.pipeline(&aggregate.inner, grid)?;
             let Self { query, notes, reads, profile, .. } = self;
             ordered(
-                query.options.threads,
+                query.threads(),
                 pipeline.tasks(),
                 || pipeline.scratch(),
                 |scratch, series| pipeline.run(scratch, series, Names::All),

@@ -77,7 +77,7 @@ impl<'a> Evaluator<'a> {
         let grouping = totals.grouping().clone();
         let Self { query, notes, reads, profile, .. } = self;
         ordered(
-            query.options.threads,
+            query.threads(),
             pipeline.tasks(),
             || pipeline.scratch(),
             |scratch, series| {

@@ -121,10 +121,16 @@ impl<R: Reduce> Totals<R> {
         for (at, labels) in part.groups.labels().iter().enumerate() {
             let head = Head { labels: labels.clone(), drop_name: part.drop_name[at] };
             let group = self.group(&head)?;
-            for step in 0..self.steps {
-                let state = &part.states[at * self.steps + step];
-                if !state.is_empty() && !self.is_incompatible(group, step) {
-                    self.states[group * self.steps + step].merge(state);
+            let more = &part.states[at * self.steps..(at + 1) * self.steps];
+            if self.histograms.is_empty() {
+                let states = &mut self.states[group * self.steps..(group + 1) * self.steps];
+                let filled = states.iter_mut().zip(more).filter(|(_, more)| !more.is_empty());
+                filled.for_each(|(state, more)| state.merge(more));
+                continue;
+            }
+            for (step, more) in more.iter().enumerate() {
+                if !more.is_empty() && !self.is_incompatible(group, step) {
+                    self.states[group * self.steps + step].merge(more);
                 }
             }
         }

@@ -93,7 +93,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<(), QueryError> {
         let Self { query, notes, reads, profile, .. } = self;
         ordered(
-            query.options.threads,
+            query.threads(),
             pipeline.tasks(),
             || pipeline.scratch(),
             |scratch, series| pipeline.run(scratch, series, Names::None),

@@ -1,5 +1,6 @@
 //! Series made up for the tests, and a model of a file: a map.
 
+mod caching;
 mod damage;
 mod fuzz;
 mod merging;
