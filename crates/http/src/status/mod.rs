@@ -1,18 +1,22 @@
 //! What the server says about itself, in Prometheus' shapes.
 
+mod blocks;
 mod tsdb;
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use metricstor_model::{METRIC_NAME, MatchOp, Matcher};
 
+pub use blocks::blocks;
 pub use tsdb::tsdb;
 
 use crate::app::App;
+use crate::error::ApiError;
 use crate::json::push_html_string;
-use crate::param::format_time;
+use crate::param::{Form, format_time};
 use crate::reply::{JSON, success};
 
 /// The Prometheus whose API this is; clients choose what to call by it.
@@ -73,6 +77,22 @@ pub async fn runtimeinfo(State(app): State<Arc<App>>) -> Response {
         push_html_string(out, &app.about.retention);
         out.push(b'}');
     })
+}
+
+/// What `/metrics` shows, as protobuf's JSON.
+pub async fn self_metrics(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let form = Form::of_query(request.uri().query().unwrap_or(""));
+    // No pattern is no condition.
+    let (pattern, all) = match form.get("metric_name_pattern") {
+        "" => (".*", true),
+        pattern => (pattern, false),
+    };
+    let wanted = Matcher::new(MatchOp::Regex, METRIC_NAME, pattern)
+        .map_err(|error| ApiError::bad_data(format!("invalid metric_name_pattern: {error}")))?;
+    Ok(success(|out| app.registry.push_json(out, |name| all || wanted.matches(name))))
 }
 
 /// What is evaluated or waits for its turn.

@@ -100,7 +100,7 @@ pub struct Query {
     pub concurrency: Option<usize>,
     /// Of them, how many for one identity; by default three quarters.
     pub concurrency_per_identity: Option<usize>,
-    /// Queries that may wait for their turn.
+    /// Queries that may wait for their turn; beyond it who has most waiting loses its last.
     pub queue: usize,
     pub queue_timeout: Span,
     /// Samples one query may hold at once.
@@ -124,6 +124,8 @@ pub struct Connections {
     pub max_per_address: usize,
     pub handshake_timeout: Span,
     pub idle_timeout: Span,
+    /// Of them, how many may listen for notifications.
+    pub max_listeners: usize,
     /// The longest life of a connection; it ends with its certificate in any case.
     pub max_age: Span,
     /// How long a stop waits for requests in work.
@@ -250,6 +252,7 @@ impl Default for Connections {
             max_per_address: limits.per_address,
             handshake_timeout: Span::of(limits.handshake_timeout),
             idle_timeout: Span::of(limits.idle_timeout),
+            max_listeners: limits.listeners,
             max_age: Span::of(limits.max_age),
             shutdown_deadline: Span::of(limits.shutdown_deadline),
         }

@@ -118,6 +118,7 @@ fn http_config(file: &File) -> Result<http::Config, ConfigError> {
             .duration(),
             idle_timeout: positive("connections.idle_timeout", connections.idle_timeout)?
                 .duration(),
+            listeners: connections.max_listeners,
             max_age: positive("connections.max_age", connections.max_age)?.duration(),
             shutdown_deadline: connections.shutdown_deadline.duration(),
             ..http::ConnectionLimits::default()
