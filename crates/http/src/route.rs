@@ -86,6 +86,7 @@ fn reading() -> Router<Arc<App>> {
         .route("/alertmanagers", get(empty::alertmanagers))
         .route("/targets", get(empty::targets))
         .route("/targets/metadata", get(empty::targets_metadata))
+        .route("/targets/relabel_steps", get(empty::relabel_steps))
         .route("/scrape_pools", get(empty::scrape_pools))
         .route("/notifications", get(notifications::list))
         .route("/notifications/live", get(notifications::live))

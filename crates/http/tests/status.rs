@@ -60,6 +60,20 @@ fn chunk_files_are_listed_as_blocks() {
     assert_eq!(block["version"], 1);
 }
 
+#[test]
+fn features_name_the_language_by_its_parts() {
+    let server = Server::start();
+    let features = data(&server, "/api/v1/features");
+    assert_eq!(features["api"]["remote_write_receiver"], true);
+    assert_eq!(features["promql"]["anchored"], true);
+    assert_eq!(features["promql"]["delayed_name_removal"], false);
+    assert_eq!(features["promql_functions"]["rate"], true);
+    assert_eq!(features["promql_functions"]["info"], true, "experimental functions are on");
+    assert_eq!(features["promql_operators"][">="], true);
+    assert_eq!(features["promql_operators"]["limitk"], true);
+    assert_eq!(features["tsdb"]["st_storage"], false);
+}
+
 /// Asks for notifications as they come; the answer's head is read.
 fn listen(server: &Server) -> (String, BufReader<TcpStream>) {
     let mut stream = server.connect();

@@ -144,6 +144,8 @@ fn others(start: i64, end: i64) -> Vec<Call> {
         Call {
             status: 422,
             pointer: "/errorType",
+            // Which of the two series is named first was left to chance in earlier versions.
+            equal: false,
             ..post(
                 "ambiguous",
                 "/api/v1/query",

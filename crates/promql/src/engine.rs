@@ -8,11 +8,13 @@ use crate::ast::ValueType;
 use crate::eval::grid::Grid;
 use crate::eval::{Evaluator, Profile, Query, finish};
 use crate::plan::{Settings, plan};
-use crate::{Answer, Expr, Interrupt, QueryError, Source, Stopwatch};
+use crate::{Answer, Expr, Interrupt, ParseOptions, QueryError, Source, Stopwatch};
 
 /// What an engine allows itself, and the language's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineOptions {
+    /// What a query may be.
+    pub syntax: ParseOptions,
     /// How far back an instant selector looks for a sample, in milliseconds.
     pub lookback_ms: i64,
     /// The most samples a query may hold at once.
@@ -40,6 +42,7 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
+            syntax: ParseOptions::default(),
             lookback_ms: 300_000,
             samples_max: 50_000_000,
             series_max: 10_000_000,
@@ -113,7 +116,7 @@ impl Engine {
         options: &QueryOptions,
         interrupt: &Interrupt,
     ) -> Result<Answer, QueryError> {
-        let expr = crate::parse(text)?;
+        let expr = crate::parse_with(text, self.options.syntax)?;
         self.query_expr(source, &expr, text, time, options, interrupt)
     }
 

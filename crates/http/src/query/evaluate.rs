@@ -88,7 +88,9 @@ async fn evaluate(
         let began = Instant::now();
         let engine = reading.app.engine_with(own_memory);
         let query = form.get("query");
-        let answer = engine.query_with(&reading.view, query, time, &options, reading.interrupt)?;
+        let mut answer =
+            engine.query_with(&reading.view, query, time, &options, reading.interrupt)?;
+        answer.warnings.extend(deprecated_statistics(form.get("stats")));
         let statistics = (!form.get("stats").is_empty()).then(|| Statistics {
             queue_time,
             evaluation_time: began.elapsed(),
@@ -98,6 +100,16 @@ async fn evaluate(
         Ok(())
     })
     .await
+}
+
+/// Any text asks for statistics, for now.
+fn deprecated_statistics(value: &str) -> Option<String> {
+    (!matches!(value, "" | "true" | "all")).then(|| {
+        format!(
+            "value {value:?} for parameter \"stats\" is deprecated and will be rejected in the \
+             next major release, use \"true\" or \"all\""
+        )
+    })
 }
 
 fn lookback(form: &Form) -> Result<Option<i64>, ApiError> {

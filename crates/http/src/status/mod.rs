@@ -1,6 +1,7 @@
 //! What the server says about itself, in Prometheus' shapes.
 
 mod blocks;
+mod features;
 mod tsdb;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use metricstor_model::{METRIC_NAME, MatchOp, Matcher};
 
 pub use blocks::blocks;
+pub use features::features;
 pub use tsdb::tsdb;
 
 use crate::app::App;
@@ -103,11 +105,6 @@ pub async fn active_queries(State(app): State<Arc<App>>) -> Response {
 /// The log is replayed before the server listens.
 pub async fn walreplay() -> Response {
     success(|out| out.extend_from_slice(br#"{"min":0,"max":0,"current":0}"#))
-}
-
-/// What of Prometheus' optional features is here.
-pub async fn features() -> Response {
-    success(|out| out.extend_from_slice(include_str!("features.json").trim_end().as_bytes()))
 }
 
 pub async fn openapi() -> Response {

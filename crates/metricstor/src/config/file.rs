@@ -103,6 +103,12 @@ pub struct Query {
     /// Queries that may wait for their turn; beyond it who has most waiting loses its last.
     pub queue: usize,
     pub queue_timeout: Span,
+    /// A query's text.
+    pub max_length: Size,
+    /// Functions and syntax that Prometheus calls experimental.
+    pub experimental: bool,
+    /// Names of metrics are removed at the end of a query, as by Prometheus' feature of this name.
+    pub delayed_name_removal: bool,
     /// Samples one query may hold at once.
     pub max_samples: usize,
     /// Series one selector may match.
@@ -234,6 +240,9 @@ impl Default for Query {
             concurrency_per_identity: None,
             queue: limits.queue,
             queue_timeout: Span::of(limits.queue_timeout),
+            max_length: Size(engine.syntax.length_max),
+            experimental: engine.syntax.experimental,
+            delayed_name_removal: engine.delayed_name_removal,
             max_samples: engine.samples_max,
             max_series: engine.series_max,
             max_memory: None,
