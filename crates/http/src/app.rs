@@ -1,11 +1,11 @@
 //! What the handlers share: finished parts, handed over by the composition root.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use metricstor_pki::Provisioner;
 use metricstor_promql::Engine;
 use metricstor_storage::{Clock, Store};
+use tokio::sync::{Semaphore, watch};
 
 use crate::config::Config;
 use crate::gate::Gate;
@@ -56,11 +56,13 @@ pub struct App {
     pub(crate) config: Config,
     pub(crate) gate: Gate,
     pub(crate) running: Arc<Running>,
-    pub(crate) writing: Arc<tokio::sync::Semaphore>,
+    pub(crate) writing: Arc<Semaphore>,
+    /// Places for those who listen for notifications.
+    pub(crate) listeners: Arc<Semaphore>,
     pub(crate) instruments: Instruments,
     pub(crate) started_ms: i64,
-    /// Cleared when the server begins to stop.
-    pub(crate) ready: AtomicBool,
+    /// True once the server begins to stop.
+    pub(crate) stopping: watch::Sender<bool>,
 }
 
 impl App {
@@ -72,13 +74,15 @@ impl App {
             storage_metrics(page, &shown);
             pki_metrics(page, &authority);
         });
+        let instruments = Instruments::new(&registry);
         Arc::new(Self {
-            gate: Gate::new(&config.queries),
+            gate: Gate::new(&config.queries, instruments.waiting_queries.clone()),
             running: Arc::default(),
-            writing: Arc::new(tokio::sync::Semaphore::new(config.requests.writing_bytes)),
-            instruments: Instruments::new(&registry),
+            writing: Arc::new(Semaphore::new(config.requests.writing_bytes)),
+            listeners: Arc::new(Semaphore::new(config.connections.listeners)),
+            instruments,
             started_ms: clock(),
-            ready: AtomicBool::new(true),
+            stopping: watch::Sender::new(false),
             senders: Senders::new(store.label_limits()),
             attempts: Attempts::new(&config.enrolment),
             unscoped_store: store,
@@ -95,6 +99,17 @@ impl App {
     pub(crate) fn engine_with(&self, memory_max: Option<u64>) -> Engine {
         let Some(own) = memory_max else { return self.engine.clone() };
         self.engine.with_memory_max(usize::try_from(own).unwrap_or(usize::MAX))
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Resolves when the server begins to stop.
+    pub(crate) async fn stopping(&self) {
+        let mut stopping = self.stopping.subscribe();
+        // It fails only without a sender, which lives as long as `self`.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
     }
 
     pub(crate) fn now(&self) -> i64 {

@@ -27,6 +27,8 @@ pub struct ConnectionLimits {
     pub header_count: usize,
     /// Requests at once on one HTTP/2 connection.
     pub streams: u32,
+    /// Connections that may listen for notifications; more are told that there is no place.
+    pub listeners: usize,
     /// The longest life of a connection: what it shows is looked at anew this often.
     pub max_age: Duration,
     /// How long a stop waits for requests in work.
@@ -69,9 +71,9 @@ pub struct QueryLimits {
     pub concurrent: usize,
     /// Of them, how many from one identity.
     pub concurrent_per_identity: usize,
-    /// Queries that wait for their turn, first come first served.
+    /// Queries that wait for their turn; beyond it the caller with the most waiting loses its last.
     pub queue: usize,
-    /// How long one waits before it is answered 503.
+    /// How long one waits before it is answered 429.
     pub queue_timeout: Duration,
     /// The longest a query may take; a request can ask for less.
     pub timeout: Duration,
@@ -93,6 +95,7 @@ impl Default for ConnectionLimits {
             header_bytes: 64 * 1024,
             header_count: 100,
             streams: 128,
+            listeners: 16,
             max_age: Duration::from_secs(3600),
             shutdown_deadline: Duration::from_secs(30),
         }

@@ -1,6 +1,8 @@
 //! Rules, alerts and targets: this server has none, and says so in Prometheus' shapes, after the same
 //! checks of the parameters.
 
+use std::collections::BTreeMap;
+
 use axum::extract::Request;
 use axum::response::Response;
 use metricstor_promql::parse_selector;
@@ -78,6 +80,20 @@ pub async fn targets_metadata(request: Request) -> Result<Response, ApiError> {
         parse_selector(target).map_err(|error| ApiError::parameter("match_target", error))?;
     }
     Ok(list().await)
+}
+
+/// What relabelling makes of a target, step by step; there is no pool to look into.
+pub async fn relabel_steps(request: Request) -> ApiError {
+    let form = Form::of_query(request.uri().query().unwrap_or(""));
+    let (pool, labels) = (form.get("scrapePool"), form.get("labels"));
+    ApiError::bad_data(match (pool, labels) {
+        ("", _) => "no scrapePool parameter provided".to_owned(),
+        (_, "") => "no labels parameter provided".to_owned(),
+        _ => match serde_json::from_str::<BTreeMap<String, String>>(labels) {
+            Err(error) => format!("error parsing labels: {error}"),
+            Ok(_) => format!("error retrieving scrape config: scrape pool {pool:?} not found"),
+        },
+    })
 }
 
 pub async fn scrape_pools() -> Response {

@@ -84,11 +84,15 @@ impl ApiError {
         Self { limit: Some(limit), ..Self::new(ErrorType::Execution, text) }
     }
 
+    /// The limit of this name makes the client come again later.
+    pub fn too_many_requests(limit: &'static str, text: &str) -> Self {
+        Self { limit: Some(limit), ..Self::new(ErrorType::TooManyRequests, text) }
+    }
+
     /// Why the server would not answer what another time, or a smaller question, it would; `None` for
     /// what the client got wrong.
     pub fn refusal(&self) -> Option<&'static str> {
         match self.error_type {
-            ErrorType::TooManyRequests => Some("queue"),
             ErrorType::Timeout => Some("timeout"),
             ErrorType::Canceled => Some("canceled"),
             ErrorType::TooLarge => Some("too_large"),

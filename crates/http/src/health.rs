@@ -1,7 +1,6 @@
 //! Is the server there, does it take requests, what does it measure.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -24,10 +23,10 @@ pub async fn welcome() -> Response {
 
 /// 503 once the server is stopping, so that balancers look elsewhere.
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
-    if app.ready.load(Ordering::Relaxed) {
-        plain(StatusCode::OK, "metricstor is ready.")
-    } else {
+    if app.is_stopping() {
         plain(StatusCode::SERVICE_UNAVAILABLE, "metricstor is stopping.")
+    } else {
+        plain(StatusCode::OK, "metricstor is ready.")
     }
 }
 

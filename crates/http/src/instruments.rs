@@ -21,12 +21,14 @@ pub struct Instruments {
     /// Whole write requests by reason of refusal.
     pub refused_writes: Labelled<Counter>,
     pub queries: Gauge,
+    pub waiting_queries: Gauge,
     /// By the limit that was exceeded, or another reason.
     pub refused_queries: Labelled<Counter>,
     /// Requests refused before a handler saw them, by reason.
     pub refused_requests: Labelled<Counter>,
     /// By what was asked for and what came of it.
     pub enrolments: Labelled<Counter>,
+    pub refused_listeners: Counter,
 }
 
 impl Instruments {
@@ -66,6 +68,8 @@ impl Instruments {
                 &["reason"],
             ),
             queries: registry.gauge("metricstor_http_queries", "Queries evaluated or waiting."),
+            waiting_queries: registry
+                .gauge("metricstor_http_queries_waiting", "Queries that wait for their turn."),
             refused_queries: registry.counters(
                 "metricstor_http_refused_queries_total",
                 "Queries and other reads that were not answered, by limit or other reason.",
@@ -81,6 +85,10 @@ impl Instruments {
                 "Requests for certificates (enrol, approval, renew), by result.",
                 &["request", "result"],
             ),
+            refused_listeners: registry.counter(
+                "metricstor_http_refused_listeners_total",
+                "Listeners for notifications beyond connections.max_listeners.",
+            ),
         }
     }
 }
@@ -89,7 +97,7 @@ impl Instruments {
 pub fn build_metrics(page: &mut Page, version: &str) {
     let name = "metricstor_build_info";
     page.head(name, "Always 1; the label tells what runs.", "gauge");
-    page.sample(name, &["version"], &[version.to_owned()], 1.0);
+    page.sample(&["version"], &[version.to_owned()], 1.0);
 }
 
 /// Identities shown one by one; who has more watches `metricstor ca identities`.
@@ -101,7 +109,7 @@ pub fn pki_metrics(page: &mut Page, pki: &Provisioner) {
     let name = "metricstor_pki_certificate_not_after_seconds";
     page.head(name, "When a certificate ends; of an identity the newest one.", "gauge");
     for (kind, subject, end) in expiries.into_iter().take(EXPIRIES_MAX) {
-        page.sample(name, &["kind", "name"], &[kind, subject], end.as_secs() as f64);
+        page.sample(&["kind", "name"], &[kind, subject], end.as_secs() as f64);
     }
     let now = pki.now().as_secs();
     let registrar = pki.registrar();
@@ -153,7 +161,7 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
     page.head(refused, "Samples that can never be stored, by reason.", "counter");
     for reason in RefusalReason::ALL {
         let value = metrics.samples_refused(reason) as f64;
-        page.sample(refused, &["reason"], &[reason.name().to_owned()], value);
+        page.sample(&["reason"], &[reason.name().to_owned()], value);
     }
     latency(page, "fsync", "Time from append to durable.", &metrics.fsync);
     latency(page, "reclaim", "Time to free a log segment.", &metrics.reclaim);
@@ -182,7 +190,7 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
     let quarantined = "metricstor_storage_quarantined_blocks";
     page.head(quarantined, "Damaged places found in chunk files, by file.", "gauge");
     for (file, places) in store.quarantined() {
-        page.sample(quarantined, &["file"], &[file], places as f64);
+        page.sample(&["file"], &[file], places as f64);
     }
     let memory = store.memory();
     page.gauge("metricstor_memory_limit_bytes", "Setting memory.limit.", memory.limit() as f64);

@@ -16,6 +16,7 @@ mod ingest;
 mod instruments;
 mod json;
 mod metrics;
+mod notifications;
 mod param;
 mod provision;
 mod query;

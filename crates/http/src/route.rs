@@ -19,7 +19,7 @@ use crate::body::discard;
 use crate::caller::{Caller, Peer, Refused};
 use crate::error::{ApiError, ErrorType};
 use crate::reply::plain;
-use crate::{admin, empty, health, ingest, provision, query, search, status};
+use crate::{admin, empty, health, ingest, notifications, provision, query, search, status};
 
 /// All paths.
 pub fn router(app: Arc<App>) -> Router {
@@ -86,8 +86,10 @@ fn reading() -> Router<Arc<App>> {
         .route("/alertmanagers", get(empty::alertmanagers))
         .route("/targets", get(empty::targets))
         .route("/targets/metadata", get(empty::targets_metadata))
+        .route("/targets/relabel_steps", get(empty::relabel_steps))
         .route("/scrape_pools", get(empty::scrape_pools))
-        .route("/notifications", get(empty::list))
+        .route("/notifications", get(notifications::list))
+        .route("/notifications/live", get(notifications::live))
         .route("/features", get(status::features))
         .route("/openapi.yaml", get(status::openapi))
         .route("/status/buildinfo", get(status::buildinfo))
@@ -105,6 +107,8 @@ fn reading() -> Router<Arc<App>> {
 fn inspecting() -> Router<Arc<App>> {
     Router::new()
         .route("/api/v1/status/config", get(status::config))
+        .route("/api/v1/status/self_metrics", get(status::self_metrics))
+        .route("/api/v1/status/tsdb/blocks", get(status::blocks))
         .route("/metrics", get(health::metrics))
 }
 

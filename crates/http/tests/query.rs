@@ -258,6 +258,20 @@ fn a_tree_is_described_with_sorted_keys() {
 }
 
 #[test]
+fn trees_are_json_whatever_fills_a_gap() {
+    let server = Server::start();
+    let fill = |value: &str| {
+        let query = encoded(&format!("a + fill_left({value}) b"));
+        let reply = server.get(&format!("/api/v1/parse_query?query={query}"));
+        let json: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        json["data"]["matching"]["fillValues"]["lhs"].clone()
+    };
+    assert_eq!(fill("-2.5"), -2.5);
+    assert_eq!(fill("-Inf"), "-Inf");
+    assert_eq!(fill("NaN"), "NaN");
+}
+
+#[test]
 fn statistics_come_when_asked_for() {
     let server = filled();
     let reply = server
@@ -268,6 +282,13 @@ fn statistics_come_when_asked_for() {
     assert!(json["data"]["stats"]["timings"]["execTotalTime"].is_number());
     let plain = server.get("/api/v1/query?query=up");
     assert!(!plain.text().contains("stats"));
+    for value in ["1", "true", "all"] {
+        let reply = server.get(&format!("/api/v1/query?query=up&time={T}&stats={value}"));
+        assert!(reply.text().contains(r#""stats":{"#), "{}", reply.text());
+        let warned =
+            reply.text().contains(r#""warnings":["value \"1\" for parameter \"stats\" is"#);
+        assert_eq!(warned, value == "1", "{}", reply.text());
+    }
 }
 
 #[test]
@@ -414,7 +435,7 @@ fn hostile_queries_are_refused_or_answered_and_the_server_goes_on() {
     let nested = |open: &str, n: usize| format!("{}up{}", open.repeat(n), ")".repeat(n));
     for (what, query, expected) in [
         ("10 MB of text", "x".repeat(10_000_000), 413),
-        ("1 MB of text", format!("up{}", " ".repeat(1_000_000)), 400),
+        ("2 MB of text", format!("up{}", " ".repeat(2_000_000)), 400),
         ("100,000 parentheses", nested("(", 100_000), 400),
         ("10,000 signs", format!("{}up", "-".repeat(10_000)), 400),
         ("deep but allowed", nested("abs(", 490), 200),

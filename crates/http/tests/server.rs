@@ -63,6 +63,24 @@ fn what_does_not_exist_yet_has_the_right_empty_shape() {
 }
 
 #[test]
+fn relabelling_has_no_pool_to_look_into() {
+    let server = Server::start();
+    for (parameters, error) in [
+        ("", "no scrapePool parameter provided"),
+        ("?scrapePool=a", "no labels parameter provided"),
+        ("?scrapePool=a&labels={", "error parsing labels: "),
+        (
+            "?scrapePool=a&labels={}",
+            "error retrieving scrape config: scrape pool \\\"a\\\" not found",
+        ),
+    ] {
+        let reply = server.get(&format!("/api/v1/targets/relabel_steps{parameters}"));
+        assert_eq!(reply.status, 400, "{parameters}");
+        assert!(reply.text().contains(&format!(r#""error":"{error}"#)), "{}", reply.text());
+    }
+}
+
+#[test]
 fn status_pages_are_json_of_prometheus_shape() {
     let server = Server::start();
     let data = |path: &str| -> serde_json::Value {

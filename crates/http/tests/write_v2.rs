@@ -193,6 +193,22 @@ fn what_is_wrong_with_one_series_does_not_concern_the_others() {
 }
 
 #[test]
+fn a_series_without_samples_is_refused_alone() {
+    let server = Server::start();
+    let symbols = ["", "__name__", "up", "down"];
+    let whole = Series { labels: vec![1, 2], samples: vec![sample(1.0, NOW)], ..Series::default() };
+    let empty = Series { labels: vec![1, 3], ..Series::default() };
+    let reply = push(&server, &symbols, vec![empty, whole]);
+    let text = "0 samples refused, 1 stored; first refusal: no_samples: \
+                1 series with neither samples nor histograms\n";
+    assert_eq!((reply.status, reply.text()), (400, text));
+    assert_eq!(written(&reply), [Some("1"), Some("0"), Some("0")]);
+    let metrics = server.get("/metrics");
+    let counted = "metricstor_storage_samples_refused_total{reason=\"no_samples\"} 1\n";
+    assert!(metrics.text().contains(counted), "{}", metrics.text());
+}
+
+#[test]
 fn the_message_is_chosen_by_its_name() {
     let server = Server::start();
     let v1 = Push::default().series(&[("__name__", "up")], &[(NOW, 1.0)]).body();

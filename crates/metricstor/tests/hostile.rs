@@ -5,12 +5,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 mod support;
 use support::remote_write::Message;
-use support::{PATIENCE, Server, encode, now, wait_until};
+use support::{PATIENCE, Response, Server, encode, now, wait_until};
 
 const SERIES: i64 = 2000;
 const POINTS: i64 = 60;
@@ -42,6 +42,43 @@ fn peak_memory(server: &Server) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }
 
+/// Asks so many questions at once while a sender pushes: the statuses with the beginnings of the
+/// answers, and how many samples were acknowledged meanwhile, none of them slowly.
+fn while_writing(
+    server: &Server,
+    questions: usize,
+    ask: impl Fn(usize) -> Response + Sync,
+) -> (Vec<(u16, String)>, usize) {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let (mut slowest, mut written) = (Duration::ZERO, 0);
+            while !done.load(Ordering::Relaxed) || written == 0 {
+                let (time, id) = (now() * 1000 + written as i64 % 1000, written.to_string());
+                let message =
+                    Message::new().series(&[("__name__", "kept"), ("i", &id)], &[(time, 1.0)]);
+                let begun = Instant::now();
+                assert_eq!(server.push(&message.bytes).status, 204);
+                slowest = slowest.max(begun.elapsed());
+                written += 1;
+                std::thread::sleep(Duration::from_millis(20)); // a sender's pace, not a wait
+            }
+            assert!(slowest < Duration::from_secs(5), "a write took {slowest:?}");
+            written
+        });
+        let ask = &ask;
+        let answer = move |i| {
+            let response: Response = ask(i);
+            let beginning = &response.body[..response.body.len().min(300)];
+            (response.status, String::from_utf8_lossy(beginning).into_owned())
+        };
+        let asking: Vec<_> = (0..questions).map(|i| scope.spawn(move || answer(i))).collect();
+        let statuses = asking.into_iter().map(|thread| thread.join().unwrap()).collect();
+        done.store(true, Ordering::Relaxed);
+        (statuses, writer.join().unwrap())
+    })
+}
+
 #[test]
 fn fifty_heavy_queries_at_once_stay_in_bounds_and_samples_keep_coming_in() {
     let (_dir, server, end) = filled(&[
@@ -62,42 +99,10 @@ fn fifty_heavy_queries_at_once_stay_in_bounds_and_samples_keep_coming_in() {
         "quantile_over_time(0.5, (max_over_time(load[1h:1s]))[1h:1s])".to_owned(),
         "count_values(\"v\", load) or topk(1000, load)".to_owned(),
     ];
-    let (done, written) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let statuses: Vec<(u16, String)> = std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            let mut slowest = Duration::ZERO;
-            for i in 0.. {
-                if done.load(Ordering::Relaxed) {
-                    break;
-                }
-                let time = now() * 1000 + i % 1000;
-                let id = format!("{i}");
-                let message =
-                    Message::new().series(&[("__name__", "kept"), ("i", &id)], &[(time, 1.0)]);
-                let begun = Instant::now();
-                assert_eq!(server.push(&message.bytes).status, 204);
-                slowest = slowest.max(begun.elapsed());
-                written.fetch_add(1, Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(20)); // a sender's pace, not a wait
-            }
-            slowest
-        });
-        let ask = |i: usize| {
-            let query = encode(&heavy[i % heavy.len()]);
-            let range = format!("start={}&end={end}&step=1", end - 3600);
-            let response = server.get(&format!("/api/v1/query_range?query={query}&{range}"));
-            (
-                response.status,
-                String::from_utf8_lossy(&response.body[..response.body.len().min(300)])
-                    .into_owned(),
-            )
-        };
-        let asking: Vec<_> = (0..50).map(|i| scope.spawn(move || ask(i))).collect();
-        let statuses = asking.into_iter().map(|thread| thread.join().unwrap()).collect();
-        done.store(true, Ordering::Relaxed);
-        let slowest = writer.join().unwrap();
-        assert!(slowest < Duration::from_secs(5), "a write took {slowest:?}");
-        statuses
+    let (statuses, written) = while_writing(&server, 50, |i| {
+        let query = encode(&heavy[i % heavy.len()]);
+        let range = format!("start={}&end={end}&step=1", end - 3600);
+        server.get(&format!("/api/v1/query_range?query={query}&{range}"))
     });
     for (status, body) in &statuses {
         match status {
@@ -114,9 +119,8 @@ fn fifty_heavy_queries_at_once_stay_in_bounds_and_samples_keep_coming_in() {
     // What a query may hold is counted in columns; its answer, what is copied on the way and what the
     // allocator keeps come on top: up to four times as much for each of the two that run.
     assert!(peak < before + 2 * 4 * 32 + 64, "{before} MiB before, {peak} MiB at most");
-    let kept = written.load(Ordering::Relaxed);
     let count = server.query("count(kept)", now() + 2);
-    assert_eq!(count[0]["value"][1], kept.to_string());
+    assert_eq!(count[0]["value"][1], written.to_string());
     let metrics = server.get("/metrics").text();
     let counted: f64 = metrics
         .lines()
@@ -124,6 +128,57 @@ fn fifty_heavy_queries_at_once_stay_in_bounds_and_samples_keep_coming_in() {
         .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
         .sum();
     assert_eq!(counted, refused as f64, "{metrics}");
+}
+
+/// A query that means harm, and what it may be answered: a status, and a word of its reason.
+fn harmful() -> Vec<(String, &'static [(u16, &'static str)])> {
+    vec![
+        ("up + ".repeat(2 << 20), &[(413, "bad_data")]),
+        (format!("up{}", " ".repeat(2 << 20)), &[(400, "bytes long")]),
+        (format!("{}1{}", "(".repeat(100_000), ")".repeat(100_000)), &[(400, "nested")]),
+        ("-".repeat(500_000) + "1", &[(400, "nested"), (400, "chain")]),
+        ("up + ".repeat(100_000) + "up", &[(400, "chain")]),
+        ("load{id=~\"(a+)+$\"}".into(), &[(200, "success")]),
+        ("load{id=~\"(x+x+)+y|((.*)*)*\"}".into(), &[(200, "success")]),
+        ("load{id=~\"((a{0,99}){0,99}){0,99}\"}".into(), &[(400, "bad_data")]),
+        ("label_replace(load, \"a\", \"$1\", \"id\", \"((.*)*)*\")".into(), &[(200, "success")]),
+        ("load * on (job) group_left () load".into(), &[(422, "many-to-many")]),
+        ("{__name__=~\".+\"}".into(), &[(200, "success"), (422, "(limit ")]),
+        ("count_over_time({__name__=~\".+\"}[100y])".into(), &[(200, "success"), (422, "(limit ")]),
+        ("sum_over_time(load[100y:1ms])".into(), &[(422, "(limit ")]),
+        ("max_over_time(sum(load)[100y:1ms])".into(), &[(422, "(limit ")]),
+    ]
+}
+
+#[test]
+fn harmful_queries_are_refused_or_answered_in_bounds_while_samples_keep_coming_in() {
+    let (_dir, server, end) = filled(&[
+        ("METRICSTOR_QUERY__CONCURRENCY", "2"),
+        ("METRICSTOR_QUERY__CONCURRENCY_PER_IDENTITY", "2"),
+        ("METRICSTOR_QUERY__QUEUE_TIMEOUT", "60s"),
+        ("METRICSTOR_QUERY__TIMEOUT", "10s"),
+        ("METRICSTOR_QUERY__MAX_MEMORY", "32MiB"),
+        ("METRICSTOR_QUERY__MAX_SAMPLES", "1000000"),
+    ]);
+    let before = peak_memory(&server);
+    let harmful = harmful();
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let (answers, written) = while_writing(&server, 50, |i| {
+        let (query, _) = &harmful[i % harmful.len()];
+        let body = format!("query={}&time={end}", encode(query));
+        server.post("/api/v1/query", &form, body.as_bytes())
+    });
+    for (i, (status, text)) in answers.iter().enumerate() {
+        let (query, allowed) = &harmful[i % harmful.len()];
+        let query: String = query.chars().take(60).collect();
+        let fits = allowed.iter().any(|(code, word)| code == status && text.contains(word));
+        assert!(fits, "{query}: {status} {text}");
+    }
+    let peak = peak_memory(&server);
+    // Besides what two queries hold there are the bodies of those that wait.
+    assert!(peak < before + 2 * 4 * 32 + 50 * 12, "{before} MiB before, {peak} MiB at most");
+    let count = server.query("count(kept)", now() + 2);
+    assert_eq!(count[0]["value"][1], written.to_string());
 }
 
 #[test]

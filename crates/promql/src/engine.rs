@@ -10,11 +10,13 @@ use crate::eval::grid::Grid;
 use crate::eval::{Evaluator, Helpers, Profile, Query, effort_of_series, finish};
 use crate::plan::{Plan, Settings, plan};
 use crate::selectors::has_subquery;
-use crate::{Answer, Expr, Interrupt, QueryError, Source, Stopwatch};
+use crate::{Answer, Expr, Interrupt, ParseOptions, QueryError, Source, Stopwatch};
 
 /// What an engine allows itself, and the language's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineOptions {
+    /// What a query may be.
+    pub syntax: ParseOptions,
     /// How far back an instant selector looks for a sample, in milliseconds.
     pub lookback_ms: i64,
     /// The most samples a query may hold at once.
@@ -42,6 +44,7 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
+            syntax: ParseOptions::default(),
             lookback_ms: 300_000,
             samples_max: 50_000_000,
             series_max: 10_000_000,
@@ -118,6 +121,11 @@ impl Engine {
         &self.options
     }
 
+    /// The query that `text` is.
+    pub fn parse(&self, text: &str) -> Result<Expr, QueryError> {
+        Ok(crate::parse_with(text, self.options.syntax)?)
+    }
+
     /// Parses and evaluates `text`.
     pub fn query(
         &self,
@@ -138,7 +146,7 @@ impl Engine {
         options: &QueryOptions,
         interrupt: &Interrupt,
     ) -> Result<Answer, QueryError> {
-        let expr = crate::parse(text)?;
+        let expr = self.parse(text)?;
         self.query_expr(source, &expr, text, time, options, interrupt)
     }
 

@@ -15,6 +15,11 @@ pub struct Function {
     pub experimental: bool,
 }
 
+/// Every function's name, and whether Prometheus calls it experimental.
+pub fn functions() -> impl Iterator<Item = (&'static str, bool)> {
+    FUNCTIONS.iter().map(|function| (function.name, function.experimental))
+}
+
 impl Function {
     /// The function of this exact name.
     pub fn by_name(name: &str) -> Option<&'static Function> {

@@ -23,6 +23,7 @@ pub use ast::Expr;
 pub use engine::{Engine, EngineOptions, HelpersError, QueryOptions, QueryTime};
 pub use error::QueryError;
 pub use explain::{Explanation, Stopwatch};
+pub use functions::functions;
 pub use interrupt::Interrupt;
 pub use print::{Description, describe, pretty};
 pub use selectors::selectors;

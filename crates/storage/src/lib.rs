@@ -33,5 +33,5 @@ pub use index::Cardinality;
 pub use metadata::{Description, MetadataStore};
 pub use metrics::{Count, Latency, Metrics};
 pub use outcome::{Counts, Refusal, RefusalReason, WriteError, WriteOutcome};
-pub use store::{Clock, Recovery, Selection, Statistics, Store};
+pub use store::{ChunkFileSummary, Clock, Recovery, Selection, Statistics, Store};
 pub use writer::Writer;

@@ -51,10 +51,12 @@ pub enum RefusalReason {
     SenderSeriesLimit,
     /// Another series has the same 128-bit id.
     IdCollision,
+    /// A series with neither samples nor histograms; counted by series.
+    NoSamples,
 }
 
 impl RefusalReason {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::InvalidLabels,
         Self::TooOld,
         Self::TooFarAhead,
@@ -63,6 +65,7 @@ impl RefusalReason {
         Self::TooManySeries,
         Self::SenderSeriesLimit,
         Self::IdCollision,
+        Self::NoSamples,
     ];
 
     pub fn name(self) -> &'static str {
@@ -75,6 +78,7 @@ impl RefusalReason {
             Self::TooManySeries => "too_many_series",
             Self::SenderSeriesLimit => "sender_series_limit",
             Self::IdCollision => "id_collision",
+            Self::NoSamples => "no_samples",
         }
     }
 }
@@ -96,6 +100,14 @@ impl WriteOutcome {
         self.refused += counts;
         self.refused_by_reason[reason as usize] += counts.total();
         self.first_refusal.get_or_insert_with(|| Refusal { reason, detail: detail() });
+    }
+
+    pub(crate) fn refuse_empty(&mut self, series: u64) {
+        if series > 0 {
+            let detail = || format!("{series} series with neither samples nor histograms");
+            self.refuse(Counts::default(), RefusalReason::NoSamples, detail);
+            self.refused_by_reason[RefusalReason::NoSamples as usize] += series;
+        }
     }
 }
 

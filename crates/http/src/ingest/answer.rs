@@ -87,7 +87,7 @@ pub fn answer(outcome: &WriteOutcome) -> Response {
     let (refused, accepted) = (outcome.refused.total(), outcome.accepted.total());
     let text = format!("{refused} samples refused, {accepted} stored; first refusal: {first}\n");
     let for_limit = outcome.refused_by_reason[RefusalReason::SenderSeriesLimit as usize];
-    if for_limit == refused {
+    if for_limit > 0 && for_limit == refused {
         let later = [(header::RETRY_AFTER, "60")];
         return (StatusCode::TOO_MANY_REQUESTS, later, text).into_response();
     }

@@ -3,15 +3,17 @@
 //! Invariant: a name is registered once, and updating a metric never blocks on a scrape.
 
 mod cells;
+mod page;
 mod process;
+mod protojson;
 mod text;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use cells::{Counter, Gauge, Histogram};
+pub use page::Page;
 pub use process::process_metrics;
-pub use text::Page;
 pub(crate) use text::escape;
 
 /// All metrics of the process, in the order of their names.
@@ -101,26 +103,35 @@ impl Registry {
 
     /// The text exposition format, version 0.0.4.
     pub fn expose(&self) -> Vec<u8> {
+        text::text(&self.page())
+    }
+
+    /// The families of these names in protobuf's JSON.
+    pub fn push_json(&self, out: &mut Vec<u8>, wanted: impl Fn(&str) -> bool) {
+        protojson::push_families(out, &self.page(), wanted);
+    }
+
+    fn page(&self) -> Page {
         let mut page = Page::default();
         for (name, family) in lock(&self.families).iter() {
             page.head(name, family.help, family.kind);
             let names = family.label.unwrap_or(&[]);
             match &family.cells {
                 Cells::Counters(table) => each(table, |values, counter| {
-                    page.sample(name, names, values, counter.get() as f64);
+                    page.sample(names, values, counter.get() as f64);
                 }),
                 Cells::Gauges(table) => each(table, |values, gauge| {
-                    page.sample(name, names, values, gauge.get() as f64);
+                    page.sample(names, values, gauge.get() as f64);
                 }),
                 Cells::Histograms(table) => each(table, |values, histogram| {
-                    page.histogram(name, names, values, histogram);
+                    page.histogram(names, values, histogram);
                 }),
             }
         }
         for collector in lock(&self.collectors).iter() {
             collector(&mut page);
         }
-        page.finish()
+        page
     }
 
     fn register(
@@ -167,6 +178,31 @@ mod tests {
                         b_total{path=\"a\\\"\\n\\\\\"} 4\n\
                         # HELP c From elsewhere.\n# TYPE c gauge\nc 0.5\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn protobuf_json_has_what_the_text_has() {
+        let registry = Registry::default();
+        registry.counters("b_total", "B \"b\".", &["path"]).with(&["<a>"]).add(3);
+        registry.counters("none_total", "Nothing yet.", &["path"]);
+        registry.latencies("took_seconds", "T.", &[]).with(&[]).observe(Duration::from_secs(60));
+        registry.collect(|page| page.gauge("c", "C.", f64::INFINITY));
+        let mut out = Vec::new();
+        registry.push_json(&mut out, |name| name != "unwanted");
+        let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(json.as_array().unwrap().len(), 3, "{json}");
+        assert_eq!(json[0]["help"], "B \"b\".");
+        assert_eq!(json[0]["type"], "COUNTER");
+        assert_eq!(json[0]["metric"][0]["label"][0]["value"], "<a>");
+        assert_eq!(json[0]["metric"][0]["counter"]["value"], 3);
+        let took = &json[1]["metric"][0]["histogram"];
+        assert_eq!((&took["sampleCount"], &took["sampleSum"]), (&"1".into(), &60.into()));
+        let last = took["bucket"].as_array().unwrap().last().unwrap();
+        assert_eq!(*last, serde_json::json!({"cumulativeCount": "1", "upperBound": 120}));
+        assert_eq!(json[2]["metric"][0]["gauge"]["value"], "Infinity");
+        out.clear();
+        registry.push_json(&mut out, |name| name == "c");
+        assert!(out.starts_with(br#"[{"name":"c","#), "{}", String::from_utf8_lossy(&out));
     }
 
     #[test]

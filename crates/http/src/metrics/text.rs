@@ -1,123 +1,73 @@
 //! The Prometheus text exposition format, version 0.0.4.
 
-use super::cells::{Histogram, LATENCY_SECONDS};
+use super::page::{Family, Metric, Page, Value};
 use crate::json::push_number;
 
-/// A page of metrics in the making.
-#[derive(Default)]
-pub struct Page {
-    out: Vec<u8>,
+pub fn text(page: &Page) -> Vec<u8> {
+    let mut out = Vec::new();
+    page.families().for_each(|family| push_family(&mut out, family));
+    out
 }
 
-impl Page {
-    pub fn gauge(&mut self, name: &str, help: &str, value: f64) {
-        self.head(name, help, "gauge");
-        self.sample(name, &[], &[], value);
+fn push_family(out: &mut Vec<u8>, family: &Family) {
+    push(out, &["# HELP ", &family.name, " "]);
+    escape(out, &family.help, false);
+    push(out, &["\n# TYPE ", &family.name, " ", family.kind, "\n"]);
+    for metric in &family.metrics {
+        push_metric(out, &family.name, metric);
     }
+}
 
-    pub fn counter(&mut self, name: &str, help: &str, value: f64) {
-        self.head(name, help, "counter");
-        self.sample(name, &[], &[], value);
-    }
-
-    /// The two comment lines before a family's samples.
-    pub fn head(&mut self, name: &str, help: &str, kind: &str) {
-        for part in ["# HELP ", name, " "] {
-            self.text(part);
-        }
-        escape(&mut self.out, help, false);
-        for part in ["\n# TYPE ", name, " ", kind, "\n"] {
-            self.text(part);
-        }
-    }
-
-    pub fn sample(&mut self, name: &str, names: &[&str], values: &[String], value: f64) {
-        self.text(name);
-        self.labels(names, values, None);
-        self.value(value);
-    }
-
-    /// A histogram without labels from cumulative (upper bound, count) pairs without +Inf.
-    pub fn buckets(
-        &mut self,
-        name: &str,
-        help: &str,
-        buckets: impl Iterator<Item = (f64, u64)>,
-        count: u64,
-        sum: f64,
-    ) {
-        self.head(name, help, "histogram");
-        for (bound, below) in buckets.chain([(f64::INFINITY, count)]) {
-            self.text(name);
-            self.text("_bucket");
-            self.labels(&[], &[], Some(bound));
-            self.value(below as f64);
-        }
-        for (suffix, value) in [("_sum", sum), ("_count", count as f64)] {
-            self.text(name);
-            self.text(suffix);
-            self.value(value);
+fn push_metric(out: &mut Vec<u8>, name: &str, metric: &Metric) {
+    match &metric.value {
+        Value::Number(value) => push_line(out, name, "", metric, None, *value),
+        Value::Distribution { buckets, count, sum } => {
+            let all = buckets.iter().copied().chain([(f64::INFINITY, *count)]);
+            for (bound, below) in all {
+                push_line(out, name, "_bucket", metric, Some(bound), below as f64);
+            }
+            push_line(out, name, "_sum", metric, None, *sum);
+            push_line(out, name, "_count", metric, None, *count as f64);
         }
     }
+}
 
-    pub(super) fn histogram(
-        &mut self,
-        name: &str,
-        names: &[&str],
-        values: &[String],
-        histogram: &Histogram,
-    ) {
-        let (counts, sum) = histogram.read();
-        let mut total = 0;
-        for (i, count) in counts.iter().enumerate() {
-            total += count;
-            self.text(name);
-            self.text("_bucket");
-            let bound = LATENCY_SECONDS.get(i).copied().unwrap_or(f64::INFINITY);
-            self.labels(names, values, Some(bound));
-            self.value(total as f64);
-        }
-        for (suffix, value) in [("_sum", sum), ("_count", total as f64)] {
-            self.text(name);
-            self.text(suffix);
-            self.labels(names, values, None);
-            self.value(value);
-        }
-    }
+fn push_line(
+    out: &mut Vec<u8>,
+    name: &str,
+    suffix: &str,
+    metric: &Metric,
+    bound: Option<f64>,
+    value: f64,
+) {
+    push(out, &[name, suffix]);
+    push_labels(out, metric, bound);
+    push(out, &[" "]);
+    push_number(out, value);
+    push(out, &["\n"]);
+}
 
-    pub(super) fn finish(self) -> Vec<u8> {
-        self.out
+fn push_labels(out: &mut Vec<u8>, metric: &Metric, bound: Option<f64>) {
+    if metric.labels.is_empty() && bound.is_none() {
+        return;
     }
+    let mut separator = "{";
+    for (name, value) in &metric.labels {
+        push(out, &[separator, name, "=\""]);
+        escape(out, value, true);
+        push(out, &["\""]);
+        separator = ",";
+    }
+    if let Some(bound) = bound {
+        push(out, &[separator, "le=\""]);
+        push_number(out, bound);
+        push(out, &["\""]);
+    }
+    push(out, &["}"]);
+}
 
-    fn labels(&mut self, names: &[&str], values: &[String], bound: Option<f64>) {
-        if names.is_empty() && bound.is_none() {
-            return;
-        }
-        self.text("{");
-        for (i, (name, value)) in names.iter().zip(values).enumerate() {
-            self.text(if i == 0 { "" } else { "," });
-            self.text(name);
-            self.text("=\"");
-            escape(&mut self.out, value, true);
-            self.text("\"");
-        }
-        if let Some(bound) = bound {
-            self.text(if names.is_empty() { "le=\"" } else { ",le=\"" });
-            push_number(&mut self.out, bound);
-            self.text("\"");
-        }
-        self.text("}");
-    }
-
-    fn value(&mut self, value: f64) {
-        self.text(" ");
-        push_number(&mut self.out, value);
-        self.text("\n");
-    }
-
-    fn text(&mut self, text: &str) {
-        self.out.extend_from_slice(text.as_bytes());
-    }
+fn push(out: &mut Vec<u8>, parts: &[&str]) {
+    parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
 }
 
 /// Backslash and newline, and the quote inside label values.

@@ -7,7 +7,7 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use metricstor_model::Matcher;
-use metricstor_promql::{QueryError, QueryOptions, QueryTime, Stopwatch, parse};
+use metricstor_promql::{QueryOptions, QueryTime, Stopwatch};
 
 use super::explain::stopwatch;
 use super::result::{Statistics, write_answer};
@@ -86,7 +86,7 @@ async fn evaluate(
         explain: matches!(form.get("explain"), "1" | "true").then_some(stopwatch as Stopwatch),
     };
     let own_memory = caller.grant().and_then(|grant| grant.limits().query_memory_bytes);
-    let expr = (form.get("query").len() <= SHORT_TEXT).then(|| parse(form.get("query")));
+    let expr = (form.get("query").len() <= SHORT_TEXT).then(|| app.engine.parse(form.get("query")));
     let expr = expr.and_then(Result::ok);
     ask.short = expr.as_ref().is_some_and(|expr| {
         let view = View::of(app, caller);
@@ -100,9 +100,10 @@ async fn evaluate(
         let engine = reading.app.engine_with(own_memory);
         let text = form.get("query");
         // What is long, or wrong, was not parsed yet.
-        let expr = expr.map_or_else(|| parse(text), Ok).map_err(QueryError::from)?;
+        let expr = expr.map_or_else(|| engine.parse(text), Ok)?;
         let (view, interrupt) = (&reading.view, reading.interrupt);
-        let answer = engine.query_expr(view, &expr, text, time, &options, interrupt)?;
+        let mut answer = engine.query_expr(view, &expr, text, time, &options, interrupt)?;
+        answer.warnings.extend(deprecated_statistics(form.get("stats")));
         let statistics = (!form.get("stats").is_empty()).then(|| Statistics {
             queue_time,
             evaluation_time: began.elapsed(),
@@ -112,6 +113,16 @@ async fn evaluate(
         Ok(())
     })
     .await
+}
+
+/// Any text asks for statistics, for now.
+fn deprecated_statistics(value: &str) -> Option<String> {
+    (!matches!(value, "" | "true" | "all")).then(|| {
+        format!(
+            "value {value:?} for parameter \"stats\" is deprecated and will be rejected in the \
+             next major release, use \"true\" or \"all\""
+        )
+    })
 }
 
 fn lookback(form: &Form) -> Result<Option<i64>, ApiError> {

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use metricstor_model::{Labels, Matcher, StoredExemplar, TimeRange};
 
 use super::run::{Ask, run};
+use super::text::parsed;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::ApiError;
@@ -29,7 +30,7 @@ pub async fn exemplars(
     }
     let query = form.get("query");
     query.clone_into(&mut ask.text);
-    let expr = metricstor_promql::parse(query).map_err(|e| ApiError::bad_data(e.to_string()))?;
+    let expr = parsed(&app, query).map_err(|e| ApiError::bad_data(e.to_string()))?;
     let sets: Vec<Vec<Matcher>> =
         metricstor_promql::selectors(&expr).into_iter().map(<[Matcher]>::to_vec).collect();
     if sets.is_empty() {

@@ -4,26 +4,29 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use metricstor_promql::{Description, describe, pretty};
+use metricstor_promql::{Description, Expr, ParseError, describe, parse_with, pretty};
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::json::{push_html_string, push_number};
+use crate::json::{push_html_string, push_number, push_value};
 use crate::param::read_form;
 use crate::reply::success;
 
 pub async fn format(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let form = read_form(request, &app.config.requests).await?;
-    let expr =
-        metricstor_promql::parse(form.get("query")).map_err(|e| ApiError::parameter("query", e))?;
+    let expr = parsed(&app, form.get("query")).map_err(|e| ApiError::parameter("query", e))?;
     Ok(success(|out| push_html_string(out, &pretty(&expr))))
 }
 
 pub async fn parse(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let form = read_form(request, &app.config.requests).await?;
-    let expr =
-        metricstor_promql::parse(form.get("query")).map_err(|e| ApiError::parameter("query", e))?;
+    let expr = parsed(&app, form.get("query")).map_err(|e| ApiError::parameter("query", e))?;
     Ok(success(|out| push_description(out, &describe(&expr))))
+}
+
+/// A query's tree, of the language that the settings allow.
+pub fn parsed(app: &App, query: &str) -> Result<Expr, ParseError> {
+    parse_with(query, app.engine.options().syntax)
 }
 
 /// Recursion is bounded by the depth that the parser allows.
@@ -32,7 +35,9 @@ fn push_description(out: &mut Vec<u8>, description: &Description) {
         Description::Null => out.extend_from_slice(b"null"),
         Description::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
         Description::Integer(value) => out.extend_from_slice(value.to_string().as_bytes()),
-        Description::Float(value) => push_number(out, *value),
+        Description::Float(value) if value.is_finite() => push_number(out, *value),
+        // JSON lacks them, and Prometheus fails to answer at all.
+        Description::Float(value) => push_value(out, *value),
         Description::Text(text) => push_html_string(out, text),
         Description::List(items) => {
             out.push(b'[');

@@ -13,7 +13,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -135,16 +134,18 @@ pub fn runtime() -> io::Result<Runtime> {
 pub async fn serve(app: Arc<App>, listeners: Vec<Listener>, stop: impl Future<Output = ()>) {
     let deadline = app.config.connections.shutdown_deadline;
     let doorkeeper = Arc::new(Doorkeeper::new(&app.config.connections));
-    let (stopping, stopped) = watch::channel(false);
     let mut loops = JoinSet::new();
     for listener in listeners {
         let connections = Connections::new(Arc::clone(&app), listener.security);
-        loops.spawn(accept(listener.socket, connections, Arc::clone(&doorkeeper), stopped.clone()));
+        loops.spawn(accept(
+            listener.socket,
+            connections,
+            Arc::clone(&doorkeeper),
+            app.stopping.subscribe(),
+        ));
     }
     stop.await;
-    app.ready.store(false, Ordering::Relaxed);
-    // The receivers live in the loops; a loop that is gone needs no word.
-    let _ = stopping.send(true);
+    app.stopping.send_replace(true);
     let drained = async {
         while let Some(ended) = loops.join_next().await {
             if let Err(error) = ended {

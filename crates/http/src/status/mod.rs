@@ -1,18 +1,24 @@
 //! What the server says about itself, in Prometheus' shapes.
 
+mod blocks;
+mod features;
 mod tsdb;
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use metricstor_model::{METRIC_NAME, MatchOp, Matcher};
 
+pub use blocks::blocks;
+pub use features::features;
 pub use tsdb::tsdb;
 
 use crate::app::App;
+use crate::error::ApiError;
 use crate::json::push_html_string;
-use crate::param::format_time;
+use crate::param::{Form, format_time};
 use crate::reply::{JSON, success};
 
 /// The Prometheus whose API this is; clients choose what to call by it.
@@ -75,6 +81,22 @@ pub async fn runtimeinfo(State(app): State<Arc<App>>) -> Response {
     })
 }
 
+/// What `/metrics` shows, as protobuf's JSON.
+pub async fn self_metrics(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let form = Form::of_query(request.uri().query().unwrap_or(""));
+    // No pattern is no condition.
+    let (pattern, all) = match form.get("metric_name_pattern") {
+        "" => (".*", true),
+        pattern => (pattern, false),
+    };
+    let wanted = Matcher::new(MatchOp::Regex, METRIC_NAME, pattern)
+        .map_err(|error| ApiError::bad_data(format!("invalid metric_name_pattern: {error}")))?;
+    Ok(success(|out| app.registry.push_json(out, |name| all || wanted.matches(name))))
+}
+
 /// What is evaluated or waits for its turn.
 pub async fn active_queries(State(app): State<Arc<App>>) -> Response {
     success(|out| app.running.push_json(out))
@@ -83,11 +105,6 @@ pub async fn active_queries(State(app): State<Arc<App>>) -> Response {
 /// The log is replayed before the server listens.
 pub async fn walreplay() -> Response {
     success(|out| out.extend_from_slice(br#"{"min":0,"max":0,"current":0}"#))
-}
-
-/// What of Prometheus' optional features is here.
-pub async fn features() -> Response {
-    success(|out| out.extend_from_slice(include_str!("features.json").trim_end().as_bytes()))
 }
 
 pub async fn openapi() -> Response {

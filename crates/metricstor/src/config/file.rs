@@ -100,9 +100,15 @@ pub struct Query {
     pub concurrency: Option<usize>,
     /// Of them, how many for one identity; by default three quarters.
     pub concurrency_per_identity: Option<usize>,
-    /// Queries that may wait for their turn.
+    /// Queries that may wait for their turn; beyond it who has most waiting loses its last.
     pub queue: usize,
     pub queue_timeout: Span,
+    /// A query's text.
+    pub max_length: Size,
+    /// Functions and syntax that Prometheus calls experimental.
+    pub experimental: bool,
+    /// Names of metrics are removed at the end of a query, as by Prometheus' feature of this name.
+    pub delayed_name_removal: bool,
     /// Samples one query may hold at once.
     pub max_samples: usize,
     /// Series one selector may match.
@@ -124,6 +130,8 @@ pub struct Connections {
     pub max_per_address: usize,
     pub handshake_timeout: Span,
     pub idle_timeout: Span,
+    /// Of them, how many may listen for notifications.
+    pub max_listeners: usize,
     /// The longest life of a connection; it ends with its certificate in any case.
     pub max_age: Span,
     /// How long a stop waits for requests in work.
@@ -235,6 +243,9 @@ impl Default for Query {
             concurrency_per_identity: None,
             queue: limits.queue,
             queue_timeout: Span::of(limits.queue_timeout),
+            max_length: Size(engine.syntax.length_max),
+            experimental: engine.syntax.experimental,
+            delayed_name_removal: engine.delayed_name_removal,
             max_samples: engine.samples_max,
             max_series: engine.series_max,
             max_memory: None,
@@ -253,6 +264,7 @@ impl Default for Connections {
             max_per_address: limits.per_address,
             handshake_timeout: Span::of(limits.handshake_timeout),
             idle_timeout: Span::of(limits.idle_timeout),
+            max_listeners: limits.listeners,
             max_age: Span::of(limits.max_age),
             shutdown_deadline: Span::of(limits.shutdown_deadline),
         }

@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 use metricstor_http as http;
 use metricstor_memory::Budget;
 use metricstor_pki::{Policy, TrustDomain};
-use metricstor_promql::EngineOptions;
+use metricstor_promql::{EngineOptions, ParseOptions};
 use metricstor_storage::{LabelLimits, StoreConfig};
 use tracing::level_filters::LevelFilter;
 
@@ -95,7 +95,10 @@ fn engine(file: &File) -> Result<EngineOptions, ConfigError> {
     let query = &file.query;
     let memory = query.max_memory.map_or_else(query_memory, |size| size.0);
     let threads = query.threads.unwrap_or_else(processors);
+    let length_max = at_least_one("query.max_length", query.max_length.0)?;
     Ok(EngineOptions {
+        syntax: ParseOptions { length_max, experimental: query.experimental },
+        delayed_name_removal: query.delayed_name_removal,
         lookback_ms: positive("query.lookback", query.lookback)?.0,
         samples_max: at_least_one("query.max_samples", query.max_samples)?,
         series_max: at_least_one("query.max_series", query.max_series)?,
@@ -120,6 +123,7 @@ fn http_config(file: &File) -> Result<http::Config, ConfigError> {
             .duration(),
             idle_timeout: positive("connections.idle_timeout", connections.idle_timeout)?
                 .duration(),
+            listeners: connections.max_listeners,
             max_age: positive("connections.max_age", connections.max_age)?.duration(),
             shutdown_deadline: connections.shutdown_deadline.duration(),
             ..http::ConnectionLimits::default()

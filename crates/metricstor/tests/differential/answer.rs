@@ -70,6 +70,59 @@ pub fn chosen(outcome: &Outcome) -> BTreeMap<String, Vec<String>> {
     chosen
 }
 
+/// How many series there are at every time.
+pub fn how_many(outcome: &Outcome) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    let Outcome::Answered(body) = outcome else { return counts };
+    for row in body["data"]["result"].as_array().map_or(&[][..], Vec::as_slice) {
+        for (time, _) in points_of(row) {
+            *counts.entry(time.to_string()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// Every series with its value, as text and in order, at each time.
+pub fn by_time(outcome: &Outcome) -> BTreeMap<String, Vec<String>> {
+    let mut steps: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let Outcome::Answered(body) = outcome else { return steps };
+    for row in body["data"]["result"].as_array().map_or(&[][..], Vec::as_slice) {
+        for (time, value) in points_of(row) {
+            steps.entry(time.to_string()).or_default().push(format!("{} {value}", row["metric"]));
+        }
+    }
+    steps.values_mut().for_each(|rows| rows.sort());
+    steps
+}
+
+/// The values that differ between answers with the same series and times; `None` for others.
+pub fn differing(reference: &Outcome, own: &Outcome) -> Option<Vec<(Value, Value)>> {
+    let (Outcome::Answered(a), Outcome::Answered(b)) = (reference, own) else { return None };
+    let (a, b) = (by_labels(&a["data"]).ok()?, by_labels(&b["data"]).ok()?);
+    if !a.keys().eq(b.keys()) {
+        return None;
+    }
+    let mut different = Vec::new();
+    for (a, b) in a.values().zip(b.values()) {
+        let (a, b) = (points_of(a), points_of(b));
+        if !a.iter().map(|(time, _)| time).eq(b.iter().map(|(time, _)| time)) {
+            return None;
+        }
+        let pairs = a.into_iter().zip(b).map(|((_, a), (_, b))| (a, b));
+        different
+            .extend(pairs.filter(|(a, b)| !is_same(a, b)).map(|(a, b)| (a.clone(), b.clone())));
+    }
+    Some(different)
+}
+
+/// Time and value of every point of a series.
+fn points_of(row: &Value) -> Vec<(&Value, &Value)> {
+    let list = |key: &str| row[key].as_array().map_or(&[][..], Vec::as_slice);
+    let many = list("values").iter().chain(list("histograms"));
+    let one = ["value", "histogram"].into_iter().filter_map(|key| row.get(key));
+    many.chain(one).map(|point| (&point[0], &point[1])).collect()
+}
+
 /// Is there a histogram whose buckets do not add up to its count?
 pub fn is_inconsistent(outcome: &Outcome) -> bool {
     let Outcome::Answered(body) = outcome else { return false };
@@ -126,9 +179,12 @@ fn points(a: &Value, b: &Value) -> Result<(), String> {
         }
         return all.iter().zip(own).try_for_each(|(a, b)| points(a, b));
     }
-    let equal = a[0] == b[0]
-        && if a[1].is_object() { is_same_histogram(&a[1], &b[1]) } else { is_equal(&a[1], &b[1]) };
+    let equal = a[0] == b[0] && is_same(&a[1], &b[1]);
     if equal { Ok(()) } else { Err(differ(a, b)) }
+}
+
+fn is_same(a: &Value, b: &Value) -> bool {
+    if a.is_object() { is_same_histogram(a, b) } else { is_equal(a, b) }
 }
 
 fn is_same_histogram(a: &Value, b: &Value) -> bool {

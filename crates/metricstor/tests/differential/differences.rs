@@ -1,7 +1,8 @@
 //! What later versions of Prometheus do differently than version 3.5: we follow the later ones.
 
-use crate::answer::{Outcome, chosen, is_inconsistent};
+use crate::answer::{Outcome, by_time, compare, is_inconsistent};
 use crate::grammar::Question;
+use crate::parts;
 
 /// Operations whose last digit depends on the mathematical library.
 const ROUNDED: [&str; 12] = [
@@ -32,12 +33,6 @@ pub fn reason(
     if noted {
         return note(question, difference);
     }
-    if text.matches("topk").count() + text.matches("bottomk").count() > 1 {
-        return Some("of equal values any is chosen: the order of series is the store's");
-    }
-    if has(&["limitk"]) {
-        return Some("limitk takes the first series, and their order is the store's");
-    }
     if reference.refusal().is_some_and(|theirs| theirs.contains("<Item ")) {
         return own.refusal().map(|_| "3.6: errors name tokens");
     }
@@ -55,31 +50,18 @@ pub fn reason(
     if is_inconsistent(reference) && !is_inconsistent(own) {
         return Some("3.5 loses buckets when it adds up histograms of several layouts");
     }
-    let native = has(&["nh_total", "nc_total", "ng", "mix", "__name__"]);
-    if native && has(&["rate(", "increase(", "delta("]) {
-        return Some("3.8: a histogram's extrapolation ends where its count would be zero");
-    }
-    if has(&["histogram_fraction"]) {
-        return Some("3.8: histogram_fraction interpolates in the first bucket");
-    }
-    if has(&["mad_over_time"]) {
-        return Some("3.14: mad_over_time of NaN is NaN");
-    }
-    let outermost = ["topk", "bottomk"].iter().any(|op| text.starts_with(op));
-    if outermost && chosen(reference) == chosen(own) || !outermost && has(&["topk", "bottomk"]) {
-        return Some("of equal values any is chosen: the order of series is the store's");
-    }
     if has(&ROUNDED) && (has(&["count_values", "%", "round(", "floor(", "ceil("])) {
         return Some("the last digit of a transcendental function, made visible");
     }
     if has(&["exp(", "^"]) && has(&["sin(", "cos(", "tan("]) {
         return Some("an angle whose last digit is more than a turn");
     }
+    let native = has(&["nh_total", "nc_total", "ng", "mix", "__name__"]);
     if native && has(&["count_values"]) {
         return Some("3.9: histograms are added up with compensation");
     }
-    if native && question.is_range() && has(&["resets", "changes"]) {
-        return Some("3.5 reuses histograms of one step for the next");
+    if question.is_range() && parts::has_moving_parameter(text) {
+        return Some("Prometheus moves @ in an aggregation's parameter along with the steps");
     }
     if text.matches('@').count() > 1 && text.contains(")[") {
         return Some("Prometheus misplaces @ in a subquery that begins at the query's own time");
@@ -88,6 +70,28 @@ pub fn reason(
         return Some("variances of large numbers depend on the order of series");
     }
     None
+}
+
+/// Differences that vanish when Prometheus 3.5 is asked otherwise for the same.
+pub fn reason_by_time(
+    question: &Question,
+    own: &Outcome,
+    reference: impl Fn(&Question) -> Outcome,
+) -> Option<&'static str> {
+    let ends_alike = |other| compare(&reference(&other), own).is_ok();
+    if question.text.contains(")[") && question.without_rest().is_some_and(ends_alike) {
+        return Some("3.13: subqueries end with the query's last step");
+    }
+    let reused = ["resets", "changes", "sum_over_time", "avg_over_time"];
+    if !question.is_range() || !reused.iter().any(|name| question.text.contains(name)) {
+        return None;
+    }
+    let steps = by_time(own);
+    let same = |(time, rows): (&String, &Vec<String>)| {
+        let alone = by_time(&reference(&question.at(time)));
+        alone.values().next() == Some(rows)
+    };
+    steps.iter().all(same).then_some("3.5 reuses histograms of one step for the next")
 }
 
 fn note(question: &Question, difference: &str) -> Option<&'static str> {
@@ -109,10 +113,10 @@ fn note(question: &Question, difference: &str) -> Option<&'static str> {
     if question.text.contains('^') && difference.contains("quantile value should be") {
         return Some("the last digit of a transcendental function, made visible");
     }
-    if question.text.contains("-(") && difference.contains("not a counter") {
+    let wrong_kind = ["not a counter", "not a gauge"].iter().any(|text| difference.contains(text));
+    if question.text.contains("-(") && wrong_kind {
         return Some("3.6: negative histograms are gauges");
     }
-    let subqueries = question.text.matches(")[").count();
-    let beyond = subqueries > 1 || question.is_range() && subqueries > 0;
-    beyond.then_some("3.13: subqueries end with the query's last step")
+    let nested = question.text.matches(")[").count() > 1;
+    nested.then_some("3.13: subqueries end with the query's last step")
 }

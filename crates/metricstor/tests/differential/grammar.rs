@@ -6,18 +6,54 @@ use crate::support::encode;
 /// A query with the times to evaluate it at.
 pub struct Question {
     pub text: String,
-    times: String,
-    range: bool,
+    times: Times,
+}
+
+/// Seconds.
+#[derive(Clone)]
+enum Times {
+    At(String),
+    Range { start: i64, end: i64, step: i64 },
 }
 
 impl Question {
     pub fn is_range(&self) -> bool {
-        self.range
+        matches!(self.times, Times::Range { .. })
+    }
+
+    /// Another text at the same times.
+    pub fn with(&self, text: &str) -> Self {
+        Self { text: text.to_owned(), times: self.times.clone() }
+    }
+
+    /// A text at every step of the data that begin at `base`, in seconds.
+    pub fn over_all(text: &str, base: i64) -> Self {
+        let times = Times::Range { start: base - 300, end: base + 4500, step: 15 };
+        Self { text: text.to_owned(), times }
+    }
+
+    /// The same at one of its times.
+    pub fn at(&self, time: &str) -> Self {
+        Self { text: self.text.clone(), times: Times::At(time.to_owned()) }
+    }
+
+    /// The same with its last step as its end, if it ends later.
+    pub fn without_rest(&self) -> Option<Self> {
+        let Times::Range { start, end, step } = self.times else { return None };
+        let last = start + (end - start) / step * step;
+        let times = Times::Range { start, end: last, step };
+        (last < end).then(|| Self { text: self.text.clone(), times })
     }
 
     pub fn path(&self) -> String {
-        let call = if self.range { "query_range" } else { "query" };
-        format!("/api/v1/{call}?query={}&{}", encode(&self.text), self.times)
+        let query = encode(&self.text);
+        match &self.times {
+            Times::At(time) => format!("/api/v1/query?query={query}&time={time}"),
+            Times::Range { start, end, step } => {
+                let times = format!("start={start}&end={end}&step={step}");
+                format!("/api/v1/query_range?query={query}&{times}")
+            }
+        }
     }
 }
 
@@ -143,12 +179,12 @@ impl Grammar {
         let times = if range {
             let start = self.base + self.random.pick(&[-300, 0, 1, 600, 1800]);
             let end = start + self.random.pick(&[0, 60, 600, 1800, 3600]);
-            format!("start={start}&end={end}&step={}", self.random.pick(&[15, 30, 60, 47, 300]))
+            Times::Range { start, end, step: self.random.pick(&[15, 30, 60, 47, 300]) }
         } else {
             let time = self.base + self.random.pick(&[0, 60, 600, 1800, 3599, 3900, 4200]);
-            format!("time={time}{}", self.random.pick(&["", ".5", ".123"]))
+            Times::At(format!("{time}{}", self.random.pick(&["", ".5", ".123"])))
         };
-        Question { text, times, range }
+        Question { text, times }
     }
 
     fn duration(&mut self) -> &'static str {

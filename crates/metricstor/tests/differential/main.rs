@@ -13,6 +13,7 @@ mod answer;
 mod data;
 mod differences;
 mod grammar;
+mod parts;
 mod peer;
 mod random;
 #[path = "../support/mod.rs"]
@@ -67,7 +68,7 @@ fn random_queries_are_answered_as_prometheus_answers_them() {
     let (mut tally, mut differing) = (BTreeMap::new(), Vec::new());
     for _ in 0..setting("METRICSTOR_DIFFERENTIAL", FEW) {
         let question = grammar.question();
-        let verdict = judge(server.plain, prometheus.address, &question);
+        let verdict = judge(server.plain, prometheus.address, &question, base);
         if let Verdict::Differs(difference) = &verdict {
             differing.push(format!("{}\n    {difference}", question.path()));
         }
@@ -101,18 +102,25 @@ impl Verdict {
     }
 }
 
-fn judge(own: SocketAddr, reference: SocketAddr, question: &Question) -> Verdict {
-    let (own, again) = (Outcome::ask(own, question), || Outcome::ask(reference, question));
-    let reference = again();
-    match compare(&reference, &own) {
-        Ok(()) if matches!(own, Outcome::Refused(_)) => Verdict::BothRefuse,
-        Ok(()) => Verdict::Equal,
-        Err(difference) => match differences::reason(question, &reference, &own, &difference) {
-            Some(reason) => Verdict::Explained(reason),
-            None if (0..3).any(|_| compare(&again(), &own).is_ok()) => {
-                Verdict::Explained("3.5 answers differently when asked again")
-            }
-            None => Verdict::Differs(difference),
-        },
+fn judge(own: SocketAddr, reference: SocketAddr, question: &Question, base: i64) -> Verdict {
+    let both =
+        |question: &Question| (Outcome::ask(reference, question), Outcome::ask(own, question));
+    let (theirs, ours) = both(question);
+    let difference = match compare(&theirs, &ours) {
+        Ok(()) if matches!(ours, Outcome::Refused(_)) => return Verdict::BothRefuse,
+        Ok(()) => return Verdict::Equal,
+        Err(difference) => difference,
+    };
+    let of_part =
+        |text: &str| vec![both(&question.with(text)), both(&Question::over_all(text, base))];
+    let reason = differences::reason(question, &theirs, &ours, &difference)
+        .or_else(|| parts::reason(&question.text, of_part))
+        .or_else(|| differences::reason_by_time(question, &ours, |at| Outcome::ask(reference, at)));
+    match reason {
+        Some(reason) => Verdict::Explained(reason),
+        None if (0..3).any(|_| compare(&Outcome::ask(reference, question), &ours).is_ok()) => {
+            Verdict::Explained("3.5 answers differently when asked again")
+        }
+        None => Verdict::Differs(difference),
     }
 }

@@ -33,7 +33,7 @@ impl Peer {
             format!("--storage.tsdb.path={}", dir.join("prometheus").display()),
             format!("--web.listen-address={address}"),
             "--web.enable-remote-write-receiver".to_owned(),
-            "--enable-feature=metadata-wal-records,exemplar-storage".to_owned(),
+            "--enable-feature=metadata-wal-records,exemplar-storage,native-histograms".to_owned(),
         ];
         let peer = Self::start(&needed("prometheus"), &arguments, &dir.join("prometheus.log"));
         let ready = || request(address, "GET", "/-/ready", &[], b"").is_ok_and(|r| r.status == 200);

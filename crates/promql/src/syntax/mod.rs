@@ -43,7 +43,7 @@ pub struct ParseOptions {
 
 impl Default for ParseOptions {
     fn default() -> Self {
-        Self { length_max: 64 << 10, experimental: true }
+        Self { length_max: 1 << 20, experimental: true }
     }
 }
 

@@ -64,6 +64,11 @@ impl ChunkFile {
         &self.path
     }
 
+    /// The name without what says that it is a chunk file: the hash of the bytes.
+    pub fn name(&self) -> String {
+        self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// In bytes.
     pub fn size(&self) -> u64 {
         self.size
@@ -85,6 +90,10 @@ impl ChunkFile {
 
     pub fn series(&self) -> u64 {
         self.footer.series
+    }
+
+    pub fn chunks(&self) -> u64 {
+        self.footer.chunks
     }
 
     pub fn samples(&self) -> u64 {

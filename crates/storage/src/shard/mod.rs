@@ -25,6 +25,7 @@ pub(crate) use open::Opened;
 pub(crate) use plan::Bounds;
 
 use crate::catalog::Catalog;
+use crate::chunk_file::ChunkFile;
 use crate::files::Files;
 use crate::head::Head;
 use crate::index::Index;
@@ -102,6 +103,11 @@ impl Shard {
 
     fn maintenance(&self) -> MutexGuard<'_, Maintenance> {
         self.maintenance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The published chunk files.
+    pub fn chunk_files(&self) -> Vec<Arc<ChunkFile>> {
+        self.live().files.iter().cloned().collect()
     }
 
     /// Bytes of all chunk files.

@@ -65,6 +65,11 @@ impl<'a> Assembly<'a> {
         self.add_samples(place, series);
     }
 
+    /// Counts series that came without samples.
+    pub fn refuse_empty(&mut self, series: usize) {
+        self.outcome.refuse_empty(series as u64);
+    }
+
     /// Counts all samples of a series whose labels cannot be stored.
     pub fn refuse_labels(&mut self, fault: &LabelsFault, series: &WriteSeries<'_>) {
         let reason = RefusalReason::InvalidLabels;

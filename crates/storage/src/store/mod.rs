@@ -22,7 +22,7 @@ use metricstor_memory::Budget;
 pub(crate) use open::GIVE_UP;
 pub use open::Recovery;
 pub use select::Selection;
-pub use statistics::Statistics;
+pub use statistics::{ChunkFileSummary, Statistics};
 pub(crate) use write::TENANT;
 
 use crate::chunk_file::BlockCache;

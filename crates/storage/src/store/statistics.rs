@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use metricstor_model::TimeRange;
 
 use super::Store;
+use crate::chunk_file::ChunkFile;
 use crate::index::Cardinality;
 use crate::shard::Usage;
 
@@ -30,7 +31,42 @@ pub struct Statistics {
     pub commit_queue_bytes: usize,
 }
 
+/// A chunk file, as operators see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChunkFileSummary {
+    /// The hash of its bytes, in hexadecimal digits.
+    pub name: String,
+    /// 0 for a flushed head, one more for each merge since.
+    pub level: u8,
+    /// First and last sample.
+    pub range: TimeRange,
+    pub series: u64,
+    pub chunks: u64,
+    pub samples: u64,
+}
+
+impl ChunkFileSummary {
+    fn of(file: &ChunkFile) -> Self {
+        Self {
+            name: file.name(),
+            level: file.meta().level,
+            range: file.range(),
+            series: file.series(),
+            chunks: file.chunks(),
+            samples: file.samples(),
+        }
+    }
+}
+
 impl Store {
+    /// All published chunk files, the oldest samples first.
+    pub fn chunk_files(&self) -> Vec<ChunkFileSummary> {
+        let files = self.inner.shards.shards.iter().flat_map(|shard| shard.chunk_files());
+        let mut files: Vec<_> = files.map(|file| ChunkFileSummary::of(&file)).collect();
+        files.sort_by(|a, b| (a.range.start, &a.name).cmp(&(b.range.start, &b.name)));
+        files
+    }
+
     pub fn statistics(&self) -> Statistics {
         let commit_queue_bytes = self.inner.committer.waiting_bytes();
         let known_bytes = self.inner.known.read().unwrap_or_else(PoisonError::into_inner).size();

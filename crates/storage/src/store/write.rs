@@ -51,6 +51,7 @@ impl Inner {
         let oldest = now.saturating_sub(self.config.retention_ms);
         let newest = now.saturating_add(self.config.future_max_ms);
         let mut assembly = Assembly::new(request, &self.shards, oldest..=newest);
+        assembly.refuse_empty(request.series_without_samples);
         let mut active = writer.active(now);
         let strangers = self.recognise(writer, request, &mut active, &mut assembly);
         if !strangers.is_empty() {

@@ -60,18 +60,17 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// Those parameters that are worth a warning: NaN if there is any, else the largest above 1 and the
+/// Those parameters that are worth a warning: NaN if there is any, the largest above 1 and the
 /// smallest below 0.
-fn extremes(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let range = ParamRange::of(values);
-    if range.nan {
-        return vec![f64::NAN];
-    }
-    let above = Some(range.max).filter(|max| *max > 1.0);
-    above.into_iter().chain(Some(range.min).filter(|min| *min < 0.0)).collect()
+fn extremes(values: impl Iterator<Item = f64>) -> impl Iterator<Item = f64> {
+    let ParamRange { min, max, nan } = ParamRange::of(values);
+    let nan = nan.then_some(f64::NAN);
+    let outside = [Some(max).filter(|max| *max > 1.0), Some(min).filter(|min| *min < 0.0)];
+    nan.into_iter().chain(outside.into_iter().flatten())
 }
 
-/// What values a parameter takes over the steps.
+/// What values a parameter takes over the steps; where one is NaN, only an infinity is an extreme, as
+/// for Go's `math.Min` and `math.Max`.
 pub(super) struct ParamRange {
     pub min: f64,
     pub max: f64,
@@ -81,10 +80,12 @@ pub(super) struct ParamRange {
 impl ParamRange {
     pub fn of(values: impl Iterator<Item = f64>) -> Self {
         let start = Self { min: f64::INFINITY, max: f64::NEG_INFINITY, nan: false };
-        values.fold(start, |range, value| Self {
+        let range = values.fold(start, |range, value| Self {
             min: range.min.min(value),
             max: range.max.max(value),
             nan: range.nan || value.is_nan(),
-        })
+        });
+        let extreme = |value: f64| if range.nan && value.is_finite() { f64::NAN } else { value };
+        Self { min: extreme(range.min), max: extreme(range.max), ..range }
     }
 }

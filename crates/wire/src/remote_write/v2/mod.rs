@@ -95,6 +95,11 @@ impl<'a> Decoder<'a> {
         }
         let request = &mut self.request;
         check_samples(request, self.limits)?;
+        if samples == request.timestamps.len() && histograms == request.histograms.len() {
+            request.exemplars.truncate(exemplars);
+            request.series_without_samples += 1;
+            return Ok(());
+        }
         request.series.push(WriteSeries {
             labels: encoded(labels),
             samples: samples..request.timestamps.len(),

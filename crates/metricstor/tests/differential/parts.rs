@@ -1,0 +1,140 @@
+//! The parts of a query that later versions answer differently by themselves: a difference is
+//! explained by such a part only if the part alone, asked of both servers, differs as predicted.
+
+use metricstor_promql::Expr;
+use metricstor_promql::ast::{AggregateOp, ExprKind};
+use serde_json::Value;
+
+use crate::answer::{Outcome, chosen, differing, how_many};
+
+struct Changed {
+    reason: &'static str,
+    is: fn(&Expr) -> bool,
+    /// May the part's answers, the reference's and ours, differ like this?
+    fits: fn(&Outcome, &Outcome) -> bool,
+}
+
+const CHANGED: [Changed; 5] = [
+    Changed {
+        reason: "3.8: a histogram's extrapolation ends where its count would be zero",
+        is: |part| calls(part, &["rate", "increase"]),
+        fits: |reference, own| differ_all(reference, own, is_scaled_down),
+    },
+    Changed {
+        reason: "3.8: histogram_fraction interpolates in the first bucket",
+        is: |part| calls(part, &["histogram_fraction"]),
+        fits: |reference, own| {
+            differ_all(reference, own, |theirs, own| is_nan(theirs) && !is_nan(own))
+        },
+    },
+    Changed {
+        reason: "3.14: mad_over_time of NaN is NaN",
+        is: |part| calls(part, &["mad_over_time"]),
+        fits: |reference, own| {
+            differ_all(reference, own, |theirs, own| !is_nan(theirs) && is_nan(own))
+        },
+    },
+    Changed {
+        reason: "of equal values any is chosen: the order of series is the store's",
+        is: |part| aggregates(part, &[AggregateOp::Topk, AggregateOp::Bottomk]),
+        fits: |reference, own| chosen(reference) == chosen(own),
+    },
+    Changed {
+        reason: "limitk takes the first series, and their order is the store's",
+        is: |part| aggregates(part, &[AggregateOp::Limitk]),
+        fits: |reference, own| how_many(reference) == how_many(own),
+    },
+];
+
+/// Why a query may be answered differently. `ask` gives both answers to a part of it, at several
+/// choices of times if they differ.
+pub fn reason(text: &str, ask: impl Fn(&str) -> Vec<(Outcome, Outcome)>) -> Option<&'static str> {
+    let whole = metricstor_promql::parse(text).ok()?;
+    let mut parts = Vec::new();
+    collect(&whole, &mut parts);
+    parts.into_iter().find_map(|part| {
+        let changed = CHANGED.iter().find(|changed| (changed.is)(part))?;
+        let answers = ask(&text[part.span.start..part.span.end]);
+        answers.iter().any(|(theirs, own)| (changed.fits)(theirs, own)).then_some(changed.reason)
+    })
+}
+
+/// Is there a selector with `@` in an aggregation's parameter? Prometheus forgets that such a parameter
+/// is the same at every step.
+pub fn has_moving_parameter(text: &str) -> bool {
+    let Ok(whole) = metricstor_promql::parse(text) else { return false };
+    let mut parts = Vec::new();
+    collect(&whole, &mut parts);
+    let parameters = parts.into_iter().filter_map(|part| match &part.kind {
+        ExprKind::Aggregate(aggregate) => aggregate.param.as_ref(),
+        _ => None,
+    });
+    let mut inside = Vec::new();
+    parameters.for_each(|parameter| collect(parameter, &mut inside));
+    inside.into_iter().any(|part| match &part.kind {
+        ExprKind::Vector(selector) => selector.at.is_some(),
+        ExprKind::Matrix(matrix) => matrix.selector.at.is_some(),
+        ExprKind::Subquery(subquery) => subquery.at.is_some(),
+        _ => false,
+    })
+}
+
+/// The tree's nodes, the innermost first.
+fn collect<'a>(expr: &'a Expr, parts: &mut Vec<&'a Expr>) {
+    match &expr.kind {
+        ExprKind::Paren(inner) | ExprKind::Negate(inner) | ExprKind::Plus(inner) => {
+            collect(inner, parts);
+        }
+        ExprKind::Binary(binary) => {
+            collect(&binary.lhs, parts);
+            collect(&binary.rhs, parts);
+        }
+        ExprKind::Aggregate(aggregate) => {
+            aggregate.param.iter().for_each(|param| collect(param, parts));
+            collect(&aggregate.expr, parts);
+        }
+        ExprKind::Call(call) => call.args.iter().for_each(|arg| collect(arg, parts)),
+        ExprKind::Subquery(subquery) => collect(&subquery.expr, parts),
+        _ => {}
+    }
+    parts.push(expr);
+}
+
+fn calls(part: &Expr, names: &[&str]) -> bool {
+    matches!(&part.kind, ExprKind::Call(call) if names.contains(&call.function.name))
+}
+
+fn aggregates(part: &Expr, ops: &[AggregateOp]) -> bool {
+    matches!(&part.kind, ExprKind::Aggregate(aggregate) if ops.contains(&aggregate.op))
+}
+
+/// Do the same series have the same points, but for some values, all of which differ like this?
+fn differ_all(reference: &Outcome, own: &Outcome, like: fn(&Value, &Value) -> bool) -> bool {
+    differing(reference, own)
+        .is_some_and(|pairs| !pairs.is_empty() && pairs.iter().all(|(a, b)| like(a, b)))
+}
+
+fn is_nan(value: &Value) -> bool {
+    value == "NaN"
+}
+
+/// Is the second histogram a fraction of the first, in every part alike?
+fn is_scaled_down(theirs: &Value, own: &Value) -> bool {
+    let number = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok());
+    let (Some(before), Some(now)) = (number(&theirs["count"]), number(&own["count"])) else {
+        return false;
+    };
+    let factor = now / before;
+    let scaled = |a: &Value, b: &Value| {
+        number(a)
+            .zip(number(b))
+            .is_some_and(|(a, b)| (a * factor - b).abs() <= 1e-6 * b.abs().max(1e-9))
+    };
+    let buckets = |h: &Value| h["buckets"].as_array().cloned().unwrap_or_default();
+    let (a, b) = (buckets(theirs), buckets(own));
+    let mut pairs = a.iter().zip(&b);
+    (0.0..1.0).contains(&factor)
+        && scaled(&theirs["sum"], &own["sum"])
+        && a.len() == b.len()
+        && pairs.all(|(a, b)| a[1] == b[1] && a[2] == b[2] && scaled(&a[3], &b[3]))
+}
