@@ -176,6 +176,12 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
             "Bytes that wait to be durable.",
             statistics.commit_queue_bytes as f64,
         ),
+        ("reserve_bytes", "Bytes of disk kept aside.", statistics.reserve_bytes as f64),
+        (
+            "disk_free_bytes",
+            "Bytes of the data directory's disk that are left.",
+            statistics.free_bytes.map_or(f64::NAN, |bytes| bytes as f64),
+        ),
     ];
     let quarantined = "metricstor_storage_quarantined_blocks";
     page.head(quarantined, "Damaged places found in chunk files, by file.", "gauge");

@@ -15,7 +15,7 @@ const RETENTION_PARTS: u32 = 10;
 const TICK: Duration = Duration::from_secs(1);
 /// A stop leaves at most so many samples per shard to be replayed.
 const REPLAYED_MAX: u64 = 100_000;
-/// Metadata is saved, and the reserve taken again, after so many rounds.
+/// Metadata is saved after so many rounds.
 const SLOW_ROUNDS: u64 = 60;
 
 pub(super) struct Worker {
@@ -41,9 +41,9 @@ impl Worker {
                 if let Err(error) = inner.keep_account(rounds) {
                     tracing::error!(%error, "cannot flush to free memory, will try again");
                 }
+                inner.reserve.keep();
                 if rounds.is_multiple_of(SLOW_ROUNDS) {
                     inner.save_metadata();
-                    inner.reserve.hold();
                 }
             }
         })?;
@@ -144,7 +144,7 @@ impl Inner {
         let now = (self.clock)();
         for shard in &self.shards.shards {
             let done = self.flush_if_due(shard, now).and_then(|()| {
-                self.reserve.spend(|| shard.expire(self.oldest()))?;
+                self.spend(|| shard.expire(self.oldest()))?;
                 shard.compact(self.aim())?;
                 if !shard.forgetting_is_due() {
                     return Ok(());
@@ -172,7 +172,7 @@ impl Inner {
                 until = end,
                 "deleting a file to keep to the size"
             );
-            self.reserve.spend(|| shard.drop_files(|file| file.range().end <= end))?;
+            self.spend(|| shard.drop_files(|file| file.range().end <= end))?;
         }
         Ok(())
     }
@@ -186,9 +186,23 @@ impl Inner {
     }
 
     pub(super) fn flush(&self, shard: &Shard) -> Result<(), StorageError> {
-        if let Some(upto) = self.reserve.spend(|| shard.flush())? {
+        if let Some(upto) = self.spend(|| shard.flush())? {
             self.committer.purge(shard.number, upto);
         }
         Ok(())
+    }
+
+    /// Does something that may need space; on a full disk once more with what was kept aside.
+    fn spend<T>(&self, act: impl Fn() -> Result<T, StorageError>) -> Result<T, StorageError> {
+        self.reserve.keep();
+        let done = act();
+        if !done.as_ref().is_err_and(StorageError::is_full) {
+            return done;
+        }
+        // What is given back is not for the log.
+        self.reserve.refuse_writes();
+        drop(self.references.write().unwrap_or_else(PoisonError::into_inner));
+        self.committer.drain();
+        if self.reserve.give()? { act() } else { done }
     }
 }

@@ -47,6 +47,11 @@ impl Inner {
             return self.shed(exceeded.into(), done);
         }
         let _references = self.references.read().unwrap_or_else(PoisonError::into_inner);
+        if self.reserve.refuses_writes() {
+            let wait =
+                "the space kept aside (setting storage.reserve) is spent and not there again";
+            return self.shed(WriteError::DiskFull(wait.to_owned()), done);
+        }
         let now = (self.clock)();
         let oldest = now.saturating_sub(self.config.retention_ms);
         let newest = now.saturating_add(self.config.future_max_ms);
