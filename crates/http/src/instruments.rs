@@ -159,6 +159,7 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
     latency(page, "apply", "Time to make a commit visible.", &metrics.apply);
     latency(page, "flush", "Time to move a head to a chunk file.", &metrics.flush);
     latency(page, "compaction", "Time to merge chunk files.", &metrics.compaction);
+    pauses(page, store);
     let statistics = store.statistics();
     let gauges = [
         ("series", "Series in the index.", statistics.series as f64),
@@ -200,5 +201,23 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
 
 fn latency(page: &mut Page, noun: &str, help: &str, latency: &Latency) {
     let name = format!("metricstor_storage_{noun}_duration_seconds");
-    page.buckets(&name, help, latency.buckets(), latency.count(), latency.sum_seconds());
+    page.head(&name, help, "histogram");
+    let (count, sum) = (latency.count(), latency.sum_seconds());
+    page.buckets(&name, (&[], &[]), latency.buckets(), count, sum);
+}
+
+/// How long writes or reads had to wait for one holder of a lock, by lock.
+fn pauses(page: &mut Page, store: &Store) {
+    let name = "metricstor_storage_pause_seconds";
+    page.head(name, "How long a lock was held against all others.", "histogram");
+    let by_lock = || store.metrics().pauses.by_lock();
+    for (lock, held) in by_lock() {
+        let labels: (&[&str], &[String]) = (&["lock"], &[lock.to_owned()]);
+        page.buckets(name, labels, held.buckets(), held.count(), held.sum_seconds());
+    }
+    let name = "metricstor_storage_longest_pause_seconds";
+    page.head(name, "The longest since the start.", "gauge");
+    for (lock, held) in by_lock() {
+        page.sample(name, &["lock"], &[lock.to_owned()], held.longest_seconds());
+    }
 }

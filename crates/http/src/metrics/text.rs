@@ -37,25 +37,25 @@ impl Page {
         self.value(value);
     }
 
-    /// A histogram without labels from cumulative (upper bound, count) pairs without +Inf.
+    /// A histogram from cumulative (upper bound, count) pairs without +Inf, after its head.
     pub fn buckets(
         &mut self,
         name: &str,
-        help: &str,
+        (names, values): (&[&str], &[String]),
         buckets: impl Iterator<Item = (f64, u64)>,
         count: u64,
         sum: f64,
     ) {
-        self.head(name, help, "histogram");
         for (bound, below) in buckets.chain([(f64::INFINITY, count)]) {
             self.text(name);
             self.text("_bucket");
-            self.labels(&[], &[], Some(bound));
+            self.labels(names, values, Some(bound));
             self.value(below as f64);
         }
         for (suffix, value) in [("_sum", sum), ("_count", count as f64)] {
             self.text(name);
             self.text(suffix);
+            self.labels(names, values, None);
             self.value(value);
         }
     }
