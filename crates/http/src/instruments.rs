@@ -168,6 +168,7 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
     latency(page, "apply", "Time to make a commit visible.", &metrics.apply);
     latency(page, "flush", "Time to move a head to a chunk file.", &metrics.flush);
     latency(page, "compaction", "Time to merge chunk files.", &metrics.compaction);
+    pauses(page, store);
     let statistics = store.statistics();
     let gauges = [
         ("series", "Series in the index.", statistics.series as f64),
@@ -185,6 +186,12 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
             "commit_queue_bytes",
             "Bytes that wait to be durable.",
             statistics.commit_queue_bytes as f64,
+        ),
+        ("reserve_bytes", "Bytes of disk kept aside.", statistics.reserve_bytes as f64),
+        (
+            "disk_free_bytes",
+            "Bytes of the data directory's disk that are left.",
+            statistics.free_bytes.map_or(f64::NAN, |bytes| bytes as f64),
         ),
     ];
     let quarantined = "metricstor_storage_quarantined_blocks";
@@ -204,5 +211,23 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
 
 fn latency(page: &mut Page, noun: &str, help: &str, latency: &Latency) {
     let name = format!("metricstor_storage_{noun}_duration_seconds");
-    page.buckets(&name, help, latency.buckets(), latency.count(), latency.sum_seconds());
+    page.head(&name, help, "histogram");
+    let (count, sum) = (latency.count(), latency.sum_seconds());
+    page.buckets((&[], &[]), latency.buckets(), count, sum);
+}
+
+/// How long writes or reads had to wait for one holder of a lock, by lock.
+fn pauses(page: &mut Page, store: &Store) {
+    let name = "metricstor_storage_pause_seconds";
+    page.head(name, "How long a lock was held against all others.", "histogram");
+    let by_lock = || store.metrics().pauses.by_lock();
+    for (lock, held) in by_lock() {
+        let labels: (&[&str], &[String]) = (&["lock"], &[lock.to_owned()]);
+        page.buckets(labels, held.buckets(), held.count(), held.sum_seconds());
+    }
+    let name = "metricstor_storage_longest_pause_seconds";
+    page.head(name, "The longest since the start.", "gauge");
+    for (lock, held) in by_lock() {
+        page.sample(&["lock"], &[lock.to_owned()], held.longest_seconds());
+    }
 }

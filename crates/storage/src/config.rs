@@ -40,7 +40,7 @@ pub struct StoreConfig {
     pub block_cache_bytes: usize,
     /// Size of a log segment in bytes.
     pub log_segment_bytes: u64,
-    /// Bytes of disk kept aside, so that a full one can still be flushed to.
+    /// Bytes of disk kept aside when space runs out, so that a full one can still be flushed to.
     pub reserve_bytes: u64,
     /// A shard is flushed when its head holds this many bytes…
     pub flush_head_bytes: usize,

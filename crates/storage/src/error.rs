@@ -30,6 +30,9 @@ pub enum StorageError {
          {purged}: one of index.db and wal is older than the other, restore both from one copy"
     )]
     OldCatalog { shard: u32, flushed: u64, purged: u64 },
+    /// A merge was given up for a stop; nothing is lost by that.
+    #[error("the store is shutting down")]
+    Stopped,
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]

@@ -4,9 +4,13 @@
 //! So the bytes are hashed, and the entry after the last hit is tried before the table is asked.
 //! It is a cache: everything in it can be found again by decoding the labels.
 
-use hashbrown::HashTable;
 use xxhash_rust::const_xxh3::const_custom_default_secret;
 use xxhash_rust::xxh3::xxh3_128_with_secret;
+
+use crate::index::Table;
+
+/// Entries that stand together: no entry ever moves, and adding one never waits for a million others.
+const PAGE: usize = 4096;
 
 /// What the hash of label bytes is keyed with. A server draws it at random, so that no sender can
 /// find bytes that would be taken for another's series.
@@ -40,9 +44,10 @@ pub(crate) struct Key(u64, u64);
 #[derive(Default)]
 pub(crate) struct Known {
     /// In the order of arrival, so that a scrape's series stand side by side.
-    entries: Vec<(Key, Place)>,
-    /// Positions in `entries`.
-    table: HashTable<u32>,
+    pages: Vec<Vec<(Key, Place)>>,
+    len: usize,
+    /// Positions, counted over all pages.
+    table: Table,
 }
 
 impl Key {
@@ -67,29 +72,41 @@ impl Known {
     /// The place of a key; `guess` is where it probably stands, and becomes the position after it.
     #[inline]
     pub fn find(&self, key: Key, guess: &mut usize) -> Option<Place> {
-        if let Some((expected, place)) = self.entries.get(*guess)
+        if let Some((expected, place)) = self.entry(*guess)
             && *expected == key
         {
             *guess += 1;
             return Some(*place);
         }
-        let same = |at: &u32| self.entries[*at as usize].0 == key;
-        let at = *self.table.find(key.hash(), same)? as usize;
+        let same = |at: u32| self.entry(at as usize).is_some_and(|(found, _)| *found == key);
+        let at = self.table.find(key.hash(), same)? as usize;
         *guess = at + 1;
-        Some(self.entries[at].1)
+        self.entry(at).map(|(_, place)| *place)
+    }
+
+    #[inline]
+    fn entry(&self, at: usize) -> Option<&(Key, Place)> {
+        self.pages.get(at / PAGE)?.get(at % PAGE)
     }
 
     /// Remembers a key, forgetting everything first when `max` entries are held.
     pub fn insert(&mut self, key: Key, place: Place, max: usize) {
-        if self.entries.len() >= max {
+        if self.len >= max {
             self.clear();
         }
-        let Self { entries, table } = self;
-        let same = |at: &u32| entries[*at as usize].0 == key;
-        if table.find(key.hash(), same).is_none() {
-            let at = entries.len() as u32;
-            table.insert_unique(key.hash(), at, |at| entries[*at as usize].0.hash());
-            entries.push((key, place));
+        let same = |at: u32| self.entry(at as usize).is_some_and(|(found, _)| *found == key);
+        if self.table.find(key.hash(), same).is_some() {
+            return;
+        }
+        self.table.insert(key.hash(), self.len as u32);
+        self.len += 1;
+        match self.pages.last_mut().filter(|page| page.len() < PAGE) {
+            Some(page) => page.push((key, place)),
+            None => {
+                let mut page = Vec::with_capacity(PAGE);
+                page.push((key, place));
+                self.pages.push(page);
+            }
         }
     }
 
@@ -100,7 +117,7 @@ impl Known {
 
     /// Bytes of memory held.
     pub fn size(&self) -> usize {
-        self.entries.capacity() * size_of::<(Key, Place)>() + self.table.capacity() * 5
+        self.pages.len() * PAGE * size_of::<(Key, Place)>() + self.table.size()
     }
 }
 
@@ -116,26 +133,26 @@ mod tests {
     fn series_are_found_in_any_order_and_guessed_in_the_first_one() {
         let mut known = Known::default();
         let place = |i: u32| Place { shard: (i % 4) as u16, series: i };
-        for i in 0..1000 {
-            known.insert(key(i), place(i), 1000);
-            known.insert(key(i), place(i + 1), 1001);
+        for i in 0..10_000 {
+            known.insert(key(i), place(i), 10_000);
+            known.insert(key(i), place(i + 1), 10_001);
         }
         let mut guess = 0;
-        for i in 0..1000 {
+        for i in 0..10_000 {
             assert_eq!(known.find(key(i), &mut guess), Some(place(i)));
             assert_eq!(guess, i as usize + 1);
         }
-        for i in (0..1000).rev().step_by(3) {
+        for i in (0..10_000).rev().step_by(3) {
             assert_eq!(known.find(key(i), &mut guess), Some(place(i)));
         }
-        assert_eq!(known.find(key(5000), &mut guess), None);
+        assert_eq!(known.find(key(50_000), &mut guess), None);
     }
 
     #[test]
     fn it_never_outgrows_its_limit() {
         let mut known = Known::default();
         (0..100).for_each(|i| known.insert(key(i), Place { shard: 0, series: i }, 10));
-        assert!(known.entries.len() <= 10);
+        assert!(known.len <= 10);
         assert!(known.find(key(99), &mut 0).is_some());
     }
 }

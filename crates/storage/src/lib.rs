@@ -9,6 +9,7 @@ mod committer;
 mod config;
 mod entry;
 mod error;
+mod exclusive;
 pub mod files;
 #[cfg(test)]
 mod fuzz;
@@ -31,7 +32,7 @@ pub use config::{HashSecret, LabelLimits, StoreConfig};
 pub use error::StorageError;
 pub use index::Cardinality;
 pub use metadata::{Description, MetadataStore};
-pub use metrics::{Count, Latency, Metrics};
+pub use metrics::{Count, Latency, Metrics, Pauses};
 pub use outcome::{Counts, Refusal, RefusalReason, WriteError, WriteOutcome};
 pub use store::{ChunkFileSummary, Clock, Recovery, Selection, Statistics, Store};
 pub use writer::Writer;

@@ -40,6 +40,31 @@ pub struct Metrics {
     pub blocks_read: Count,
     /// Reads that failed because the file is damaged.
     pub damaged_reads: Count,
+    pub pauses: Pauses,
+}
+
+/// How long writes or reads could not have gone on: each time one of these locks was held by one alone.
+#[derive(Debug, Default)]
+pub struct Pauses {
+    /// A shard's head and set of files.
+    pub live: Latency,
+    /// A shard's index.
+    pub index: Latency,
+    /// The recognition of label bytes.
+    pub known: Latency,
+    /// References: held against writes while series are forgotten.
+    pub references: Latency,
+}
+
+impl Pauses {
+    pub fn by_lock(&self) -> [(&'static str, &Latency); 4] {
+        [
+            ("live", &self.live),
+            ("index", &self.index),
+            ("known", &self.known),
+            ("references", &self.references),
+        ]
+    }
 }
 
 impl Metrics {
@@ -80,6 +105,7 @@ pub struct Latency {
     buckets: [AtomicU64; BUCKETS],
     count: AtomicU64,
     nanoseconds: AtomicU64,
+    longest: AtomicU64,
 }
 
 const BUCKETS: usize = 22;
@@ -96,6 +122,7 @@ impl Latency {
         }
         self.count.fetch_add(1, Relaxed);
         self.nanoseconds.fetch_add(ns, Relaxed);
+        self.longest.fetch_max(ns, Relaxed);
     }
 
     /// Cumulative (upper bound in seconds, count) pairs without +Inf.
@@ -114,6 +141,10 @@ impl Latency {
     pub fn sum_seconds(&self) -> f64 {
         self.nanoseconds.load(Relaxed) as f64 / 1e9
     }
+
+    pub fn longest_seconds(&self) -> f64 {
+        self.longest.load(Relaxed) as f64 / 1e9
+    }
 }
 
 #[cfg(test)]
@@ -131,5 +162,6 @@ mod tests {
         assert_eq!(buckets[1], (131_072e-9, 2));
         assert_eq!(buckets.last().unwrap().1, 2);
         assert_eq!(latency.count(), 3);
+        assert_eq!(latency.longest_seconds(), 3600.0);
     }
 }

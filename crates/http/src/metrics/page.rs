@@ -52,17 +52,15 @@ impl Page {
         self.push(names, values, Value::Number(value));
     }
 
-    /// A histogram without labels from cumulative (upper bound, count) pairs without +Inf.
+    /// A histogram from cumulative (upper bound, count) pairs without +Inf, after its head.
     pub fn buckets(
         &mut self,
-        name: &str,
-        help: &str,
+        (names, values): (&[&str], &[String]),
         buckets: impl Iterator<Item = (f64, u64)>,
         count: u64,
         sum: f64,
     ) {
-        self.head(name, help, "histogram");
-        self.push(&[], &[], Value::Distribution { buckets: buckets.collect(), count, sum });
+        self.push(names, values, Value::Distribution { buckets: buckets.collect(), count, sum });
     }
 
     pub(super) fn histogram(&mut self, names: &[&str], values: &[String], histogram: &Histogram) {

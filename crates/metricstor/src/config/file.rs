@@ -57,7 +57,8 @@ pub struct Storage {
     pub retention: Span,
     /// The oldest chunk files are deleted while all together are larger; by default none is.
     pub retention_size: Option<Size>,
-    /// Disk space kept aside, so that a full disk can still be flushed to and freed.
+    /// Disk space kept aside, so that a full disk can still be flushed to and freed; held when less
+    /// than eight times as much is left.
     pub reserve: Size,
     /// Samples further ahead of the clock are refused.
     pub future_limit: Span,

@@ -8,7 +8,7 @@ use metricstor_chunk::Input;
 use metricstor_chunk::timestamps::{self, Summary};
 
 use super::directory::{Entry, read_page};
-use super::format::{CHECKSUM_SIZE, FOOTER_SIZE, Footer, checked};
+use super::format::{CHECKSUM_SIZE, FOOTER_SIZE, FileMeta, Footer};
 use super::scratch::Scratch;
 use super::tables::Tables;
 use super::window::Window;
@@ -38,7 +38,8 @@ impl ChunkFile {
         } else {
             let mut bytes = vec![0; size + CHECKSUM_SIZE];
             read_at(&*self.file, &self.path, &mut bytes, page.offset)?;
-            let content = checked(&bytes).ok_or_else(|| damaged("directory checksum"))?;
+            let content = self.meta.checked(&bytes, page.offset);
+            let content = content.ok_or_else(|| damaged("directory checksum"))?;
             decoded(content, &mut scratch.entries)?;
             if let Some(cache) = cache {
                 cache.put(self.id, page.offset, content);
@@ -97,8 +98,9 @@ impl ChunkFile {
         let size = input.count(bytes.len(), "size of a column");
         let column = size.and_then(|size| input.take(size + CHECKSUM_SIZE));
         let column = column.map_err(|error| self.damaged_column(offset, entry, error))?;
-        let column = checked(column)
-            .ok_or_else(|| self.damaged_column(offset, entry, "timestamps checksum"))?;
+        let column = self.meta.checked(column, address);
+        let column =
+            column.ok_or_else(|| self.damaged_column(offset, entry, "timestamps checksum"))?;
         Ok((offset, column))
     }
 
@@ -120,7 +122,8 @@ impl ChunkFile {
         }
         let block = blocks.get(&*self.file, entry.offset, size, self.footer.directory);
         let block = block.map_err(|error| ChunkFileError::read(&self.path, entry.offset, error))?;
-        let block = checked(block).ok_or_else(|| self.damaged_block(entry, "block checksum"))?;
+        let block = self.meta.checked(block, entry.offset);
+        let block = block.ok_or_else(|| self.damaged_block(entry, "block checksum"))?;
         if let Some(cache) = cache {
             cache.put(self.id, entry.offset, block);
         }
@@ -141,6 +144,7 @@ impl ChunkFile {
 pub(super) fn read_tables(
     file: &dyn File,
     path: &Path,
+    meta: &FileMeta,
     footer: &Footer,
     size: u64,
 ) -> Result<Tables, ChunkFileError> {
@@ -151,7 +155,8 @@ pub(super) fn read_tables(
     }
     let mut bytes = vec![0; length as usize];
     read_at(file, path, &mut bytes, footer.tables)?;
-    let content = checked(&bytes).ok_or_else(|| damaged("tables checksum"))?;
+    let content = meta.checked(&bytes, footer.tables);
+    let content = content.ok_or_else(|| damaged("tables checksum"))?;
     Tables::read(content, footer.directory).map_err(|error| damaged(&error.to_string()))
 }
 

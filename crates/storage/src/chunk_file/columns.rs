@@ -61,7 +61,7 @@ impl Columns {
             .map_err(|_| ChunkFileError::TooLarge { what: "timestamps", limit: u32::MAX as u64 })?;
         put_varint(&mut self.page, self.encoded.len() as u64);
         self.page.extend_from_slice(&self.encoded);
-        self.page.extend_from_slice(&crc32c::crc32c(&self.encoded).to_le_bytes());
+        self.page.extend_from_slice(&output.checksum(&self.encoded, address.into()).to_le_bytes());
         self.known_size += self.encoded.len();
         if self.known_size > KNOWN_SIZE_MAX {
             self.known.clear();

@@ -7,7 +7,7 @@ use metricstor_chunk::{DecodeError, Input, put_signed, put_varint};
 use metricstor_model::{Labels, StoredExemplar, TimeRange};
 
 use super::blocks::read_at;
-use super::format::{CHECKSUM_SIZE, checked};
+use super::format::CHECKSUM_SIZE;
 use super::output::Output;
 use super::tables::ExemplarFrame;
 use super::{ChunkFile, ChunkFileError};
@@ -111,7 +111,8 @@ impl ChunkFile {
         let damaged = |what: &str| ChunkFileError::damaged(&self.path, frame.offset, what);
         let mut bytes = vec![0; frame.size as usize + CHECKSUM_SIZE];
         read_at(&*self.file, &self.path, &mut bytes, frame.offset)?;
-        let content = checked(&bytes).ok_or_else(|| damaged("exemplars checksum"))?;
+        let content = self.meta.checked(&bytes, frame.offset);
+        let content = content.ok_or_else(|| damaged("exemplars checksum"))?;
         let records = zstd::bulk::decompress(content, frame.uncompressed as usize)
             .map_err(|_| damaged("exemplars cannot be decompressed"))?;
         let mut input = Input::new(&records);

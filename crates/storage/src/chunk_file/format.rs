@@ -12,7 +12,9 @@ pub const FOOTER_SIZE: usize = 96;
 pub const CHECKSUM_SIZE: usize = 4;
 const HEADER_MAGIC: [u8; 8] = *b"MSCHUNKS";
 const FOOTER_MAGIC: [u8; 8] = *b"MSCHUNKE";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
+/// Its checksums do not say where their bytes stand.
+const WITHOUT_PLACES: u16 = 2;
 
 /// The level of files that cover a month.
 pub const DENSE_LEVEL: u8 = 3;
@@ -33,11 +35,27 @@ pub struct FileMeta {
     pub kind: ColumnKind,
     /// The shard's log index up to which deletions are done here; no sample is from a later entry.
     pub position: u64,
+    /// Is the file of the version before places were part of the checksums?
+    pub without_places: bool,
 }
 
 impl FileMeta {
     pub fn new(level: u8, shard: u32) -> Self {
-        Self { level, shard, kind: ColumnKind::Samples, position: 0 }
+        let kind = ColumnKind::Samples;
+        Self { level, shard, kind, position: 0, without_places: false }
+    }
+
+    /// The checksum of bytes that stand at `place`: others, whole in themselves, do not pass for them.
+    pub(super) fn checksum(&self, bytes: &[u8], place: u64) -> u32 {
+        let place = if self.without_places { 0 } else { crc32c::crc32c(&place.to_le_bytes()) };
+        crc32c::crc32c_append(place, bytes)
+    }
+
+    /// The bytes before their trailing checksum, if it is right and they are those of this place.
+    pub(super) fn checked<'b>(&self, bytes: &'b [u8], place: u64) -> Option<&'b [u8]> {
+        let (content, checksum) = bytes.split_last_chunk::<CHECKSUM_SIZE>()?;
+        let right = u32::from_le_bytes(*checksum) == self.checksum(content, place);
+        right.then_some(content)
     }
 
     /// Files of a month are read rarely and kept long.
@@ -48,7 +66,8 @@ impl FileMeta {
     pub(super) fn header(&self) -> [u8; HEADER_SIZE] {
         let mut header = [0; HEADER_SIZE];
         header[..8].copy_from_slice(&HEADER_MAGIC);
-        header[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        let version = if self.without_places { WITHOUT_PLACES } else { VERSION };
+        header[8..10].copy_from_slice(&version.to_le_bytes());
         header[10] = self.level;
         header[11] = self.kind as u8;
         header[12..16].copy_from_slice(&self.shard.to_le_bytes());
@@ -67,7 +86,7 @@ impl FileMeta {
         let version = u16::from_le_bytes([header[8], header[9]]);
         let unsupported =
             |what, found| ChunkFileError::Unsupported { path: path.to_owned(), what, found };
-        if version != VERSION {
+        if !(WITHOUT_PLACES..=VERSION).contains(&version) {
             return Err(unsupported("version", version));
         }
         let kind = match header[11] {
@@ -75,7 +94,8 @@ impl FileMeta {
             other => return Err(unsupported("column kind", other as u16)),
         };
         let (shard, position) = (u32_at(header, 12), u64_at(header, 16));
-        Ok(Self { level: header[10], shard, kind, position })
+        let without_places = version == WITHOUT_PLACES;
+        Ok(Self { level: header[10], shard, kind, position, without_places })
     }
 }
 
@@ -142,12 +162,6 @@ fn seal(bytes: &mut [u8], at: usize) {
 
 fn is_sealed(bytes: &[u8], at: usize) -> bool {
     u32_at(bytes, at) == crc32c::crc32c(&bytes[..at])
-}
-
-/// The bytes before their trailing checksum, if it is right.
-pub fn checked(bytes: &[u8]) -> Option<&[u8]> {
-    let (content, checksum) = bytes.split_last_chunk::<CHECKSUM_SIZE>()?;
-    (u32::from_le_bytes(*checksum) == crc32c::crc32c(content)).then_some(content)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

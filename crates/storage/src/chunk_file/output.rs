@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::format::CHECKSUM_SIZE;
+use super::format::{CHECKSUM_SIZE, FileMeta};
 use super::{ChunkFileError, EXTENSION, TEMPORARY};
 use crate::files::{File, Files};
 
 /// Written at once: large enough that the cost of a call disappears.
 const BUFFER_SIZE: usize = 256 << 10;
+/// Synced at once: the log's own syncs wait behind what a large file has in the page cache.
+const SYNC_SIZE: u64 = 16 << 20;
 
 pub struct Output<'f> {
     files: &'f dyn Files,
@@ -22,6 +24,9 @@ pub struct Output<'f> {
     buffer: Vec<u8>,
     written: u64,
     hash: Sha256,
+    meta: FileMeta,
+    /// Written since the last sync.
+    unsynced: u64,
     published: bool,
 }
 
@@ -33,11 +38,15 @@ pub struct Published {
 
 impl<'f> Output<'f> {
     /// Opens `new-<n>.tmp` in `dir` with the first free number: writers may run at the same time.
-    pub fn create(files: &'f dyn Files, dir: &Path) -> Result<Self, ChunkFileError> {
+    pub fn create(
+        files: &'f dyn Files,
+        dir: &Path,
+        meta: FileMeta,
+    ) -> Result<Self, ChunkFileError> {
         for n in 0u32.. {
             let path = dir.join(format!("new-{n}{TEMPORARY}"));
             match files.create(&path) {
-                Ok(file) => return Ok(Self::over(files, dir, path, file)),
+                Ok(file) => return Ok(Self::over(files, dir, meta, path, file)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && n < 10_000 => {}
                 Err(error) => return Err(ChunkFileError::io(&path, error)),
             }
@@ -45,10 +54,22 @@ impl<'f> Output<'f> {
         unreachable!("the loop returns before the numbers end")
     }
 
-    fn over(files: &'f dyn Files, dir: &Path, path: PathBuf, file: Arc<dyn File>) -> Self {
+    fn over(
+        files: &'f dyn Files,
+        dir: &Path,
+        meta: FileMeta,
+        path: PathBuf,
+        file: Arc<dyn File>,
+    ) -> Self {
         let buffer = Vec::with_capacity(BUFFER_SIZE + (BUFFER_SIZE >> 2));
         let (dir, hash) = (dir.to_owned(), Sha256::new());
-        Self { files, file, path, dir, buffer, written: 0, hash, published: false }
+        let (written, unsynced, published) = (0, 0, false);
+        Self { files, file, path, dir, buffer, written, hash, meta, unsynced, published }
+    }
+
+    /// The checksum of bytes at a place of the file.
+    pub fn checksum(&self, bytes: &[u8], place: u64) -> u32 {
+        self.meta.checksum(bytes, place)
     }
 
     /// Where the next byte goes.
@@ -67,10 +88,11 @@ impl<'f> Output<'f> {
 
     /// The same followed by its checksum, which the size leaves out.
     pub fn put_checked(&mut self, put: impl FnOnce(&mut Vec<u8>)) -> Result<usize, ChunkFileError> {
+        let (meta, place) = (self.meta, self.offset());
         let size = self.put(|buffer| {
             let before = buffer.len();
             put(buffer);
-            let checksum = crc32c::crc32c(&buffer[before..]);
+            let checksum = meta.checksum(&buffer[before..], place);
             buffer.extend_from_slice(&checksum.to_le_bytes());
         })?;
         Ok(size - CHECKSUM_SIZE)
@@ -82,7 +104,12 @@ impl<'f> Output<'f> {
             let written = self.file.write_all_at(&self.buffer, self.written);
             written.map_err(|error| ChunkFileError::io(&self.path, error))?;
             self.written += self.buffer.len() as u64;
+            self.unsynced += self.buffer.len() as u64;
             self.buffer.clear();
+        }
+        if self.unsynced >= SYNC_SIZE {
+            self.file.sync_data().map_err(|error| ChunkFileError::io(&self.path, error))?;
+            self.unsynced = 0;
         }
         Ok(())
     }

@@ -55,7 +55,7 @@ impl ChunkFile {
         let mut footer = [0; FOOTER_SIZE];
         read_at(&*file, path, &mut footer, size - FOOTER_SIZE as u64)?;
         let footer = Footer::read(&footer, size, path)?;
-        let tables = read_tables(&*file, path, &footer, size)?;
+        let tables = read_tables(&*file, path, &meta, &footer, size)?;
         let id = IDS.fetch_add(1, Ordering::Relaxed);
         Ok(Self { path: path.to_owned(), file, size, meta, footer, tables, id })
     }

@@ -7,7 +7,7 @@ use metricstor_model::{Labels, Samples, TimeRange};
 use sha2::{Digest, Sha256};
 
 use super::blocks::read_at;
-use super::format::{CHECKSUM_SIZE, checked};
+use super::format::CHECKSUM_SIZE;
 use super::labels::LabelReader;
 use super::{ChunkFile, ChunkFileError, EXTENSION, Exemplars, FileMeta, Scratch};
 
@@ -91,7 +91,8 @@ impl ChunkFile {
         let damaged = |what: &str| ChunkFileError::damaged(&self.path, frame.offset, what);
         let mut bytes = vec![0; frame.size as usize + CHECKSUM_SIZE];
         read_at(&*self.file, &self.path, &mut bytes, frame.offset)?;
-        let content = checked(&bytes).ok_or_else(|| damaged("labels checksum"))?;
+        let content = self.meta.checked(&bytes, frame.offset);
+        let content = content.ok_or_else(|| damaged("labels checksum"))?;
         reader.load(content, frame.uncompressed).map_err(|error| damaged(&error.to_string()))
     }
 

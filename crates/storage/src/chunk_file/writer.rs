@@ -55,7 +55,7 @@ impl<'f> ChunkFileWriter<'f> {
         dir: &Path,
         meta: FileMeta,
     ) -> Result<Self, ChunkFileError> {
-        let mut output = Output::create(files, dir)?;
+        let mut output = Output::create(files, dir, meta)?;
         output.put(|out| out.extend_from_slice(&meta.header()))?;
         Ok(Self {
             output,

@@ -29,6 +29,8 @@ pub trait Files: Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes creations, renames and removals in this folder durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Bytes that this process may still take of the disk that an existing folder is on.
+    fn free(&self, dir: &Path) -> io::Result<u64>;
 }
 
 /// One open file; offsets are explicit, so readers share it.

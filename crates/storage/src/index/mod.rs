@@ -19,7 +19,7 @@ pub use cardinality::Cardinality;
 use pairs::Pairs;
 pub(crate) use series::PairNumbers;
 use series::Series;
-use table::Table;
+pub(crate) use table::Table;
 
 /// See the module.
 #[derive(Default)]

@@ -8,7 +8,7 @@ const PARTS: usize = 64;
 /// A slot holds the low half of a hash and a number; no number is `u32::MAX`.
 const EMPTY: u64 = u64::MAX;
 
-pub(super) struct Table {
+pub(crate) struct Table {
     parts: Vec<Part>,
 }
 

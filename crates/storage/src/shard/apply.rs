@@ -9,33 +9,19 @@ use crate::head::Verdict;
 use crate::outcome::{Counts, RefusalReason, WriteOutcome};
 use crate::tombstone::Tombstone;
 
+/// Samples applied under one lock, and the rest of their run: reads and flushes wait for as many, and
+/// a late one may have to be compared with a file. Between two steps a flush may freeze a part of the
+/// entry; it is not applied yet, so the log keeps it, and a replay finds that part as duplicates.
+const APPLIED_AT_ONCE: usize = 1024;
+
 impl Shard {
     /// Applies one entry. `now` is when it arrived, or when it is replayed.
     pub fn apply(&self, batch: &Batch, log_index: u64, now: i64, outcome: &mut WriteOutcome) {
-        let mut live = self.live_mut();
-        self.apply_definitions(batch, &mut live);
+        self.apply_definitions(batch, &mut self.live_mut());
         let before = (outcome.accepted, outcome.duplicates, outcome.refused);
-        let files = live.files.clone();
-        let mut start = 0;
-        for (series, end) in &batch.runs {
-            for i in start..*end as usize {
-                let (timestamp, bits) = (batch.timestamps[i], batch.values[i]);
-                let verdict = live.head.append(*series, timestamp, bits, &*files);
-                self.note(
-                    verdict,
-                    *series,
-                    timestamp,
-                    Counts { samples: 1, histograms: 0 },
-                    outcome,
-                );
-            }
-            start = *end as usize;
-        }
-        for (series, timestamp, histogram) in &batch.histograms {
-            let (series, timestamp) = (*series, *timestamp);
-            let verdict = live.head.append_histogram(series, timestamp, histogram.clone(), &*files);
-            self.note(verdict, series, timestamp, Counts { samples: 0, histograms: 1 }, outcome);
-        }
+        self.apply_samples(batch, outcome);
+        self.apply_histograms(batch, outcome);
+        let mut live = self.live_mut();
         for (series, exemplar) in &batch.exemplars {
             let kept = live.head.add_exemplar(*series, exemplar.clone(), self.exemplars_max);
             if kept { &self.metrics.exemplars } else { &self.metrics.exemplars_dropped }.add(1);
@@ -44,6 +30,41 @@ impl Shard {
         live.logged_samples += (batch.timestamps.len() + batch.histograms.len()) as u64;
         live.head_since.get_or_insert(now);
         self.count(before, outcome);
+    }
+
+    fn apply_samples(&self, batch: &Batch, outcome: &mut WriteOutcome) {
+        let one = Counts { samples: 1, histograms: 0 };
+        let mut start = 0;
+        let mut runs = batch.runs.iter();
+        while runs.len() > 0 {
+            let mut live = self.live_mut();
+            let files = live.files.clone();
+            let step = start + APPLIED_AT_ONCE;
+            while start < step
+                && let Some((series, end)) = runs.next()
+            {
+                for i in start..*end as usize {
+                    let (timestamp, bits) = (batch.timestamps[i], batch.values[i]);
+                    let verdict = live.head.append(*series, timestamp, bits, &*files);
+                    self.note(verdict, *series, timestamp, one, outcome);
+                }
+                start = *end as usize;
+            }
+        }
+    }
+
+    fn apply_histograms(&self, batch: &Batch, outcome: &mut WriteOutcome) {
+        let one = Counts { samples: 0, histograms: 1 };
+        for some in batch.histograms.chunks(APPLIED_AT_ONCE) {
+            let mut live = self.live_mut();
+            let files = live.files.clone();
+            for (series, timestamp, histogram) in some {
+                let (series, timestamp) = (*series, *timestamp);
+                let histogram = histogram.clone();
+                let verdict = live.head.append_histogram(series, timestamp, histogram, &*files);
+                self.note(verdict, series, timestamp, one, outcome);
+            }
+        }
     }
 
     /// Applies a deletion: what earlier entries stored is hidden from here on.

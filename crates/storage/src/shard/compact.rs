@@ -1,15 +1,17 @@
 //! Merging chunk files, leaving out what is deleted or too old, and dropping whole files.
 //!
-//! All of it works on files that never change, beside writes and reads; only the swap of the set of
-//! files takes the shard's lock, for as long as it takes to replace a pointer.
+//! All of it works on files that never change, beside writes, reads and flushes; only the swap of the
+//! set of files takes the shard's lock, for as long as it takes to replace a pointer. What became of the
+//! inputs meanwhile is looked at before anything is published. One merge at a time in a shard.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use metricstor_model::{Samples, StoredExemplar, TimeRange};
 
 use super::file_set::name;
 use super::plan::{self, Bounds, Candidate, Plan};
-use super::{FileSet, Maintenance, Shard};
+use super::{FileSet, Shard};
 use crate::catalog::Publication;
 use crate::chunk_file::{
     ChunkFile, ChunkFileError, ChunkFileWriter, ExemplarCursor, FileMeta, FileSummary, Merge,
@@ -44,7 +46,7 @@ impl Shard {
     /// Rewrites one file that has deleted samples; true when there was one. Tombstones that hide
     /// nothing any more are dropped.
     pub fn clean(&self, aim: Aim) -> Result<bool, StorageError> {
-        let mut maintenance = self.maintenance();
+        let _merging = self.merging();
         let files = self.live().files.clone();
         let mut done = Vec::new();
         for tombstone in files.tombstones() {
@@ -53,7 +55,7 @@ impl Shard {
                 if touched.inspect_err(|error| files.report(error))? {
                     let inputs = vec![name(file).to_owned()];
                     let plan = Plan { inputs, level: file.meta().level };
-                    self.carry_out(&mut maintenance, &files, plan, aim)?;
+                    self.carry_out(&files, plan, aim)?;
                     return Ok(true);
                 }
             }
@@ -62,18 +64,27 @@ impl Shard {
                 done.push(tombstone.position);
             }
         }
-        // What is frozen may become a file that a tombstone is for.
-        if !done.is_empty() && maintenance.pending.is_none() {
-            let dropped_tombstones = &done;
-            let publication = Publication { dropped_tombstones, ..Publication::default() };
-            maintenance.catalog.publish(publication)?;
-            let mut live = self.live_mut();
-            live.files = Arc::new(live.files.without_tombstones(&done));
-            live.unpublished_tombstones.retain(|t| !done.contains(&t.position));
-            drop(live);
-            self.forget_soon();
+        if !done.is_empty() {
+            self.drop_tombstones(&files, &done)?;
         }
         Ok(false)
+    }
+
+    /// Drops the tombstones at these positions, which hide nothing in `files`.
+    fn drop_tombstones(&self, files: &Arc<FileSet>, done: &[u64]) -> Result<(), StorageError> {
+        let mut maintenance = self.maintenance();
+        // What is frozen may become a file that a tombstone is for, or did since.
+        if maintenance.pending.is_some() || !Arc::ptr_eq(files, &self.live().files) {
+            return Ok(());
+        }
+        let publication = Publication { dropped_tombstones: done, ..Publication::default() };
+        maintenance.catalog.publish(publication)?;
+        let mut live = self.live_mut();
+        live.files = Arc::new(live.files.without_tombstones(done));
+        live.unpublished_tombstones.retain(|t| !done.contains(&t.position));
+        drop(live);
+        self.forget_soon();
+        Ok(())
     }
 
     fn merge_planned(
@@ -81,7 +92,7 @@ impl Shard {
         aim: Aim,
         choose: impl FnOnce(&[Candidate]) -> Option<Plan>,
     ) -> Result<bool, StorageError> {
-        let mut maintenance = self.maintenance();
+        let _merging = self.merging();
         let files = self.live().files.clone();
         let candidate = |f: &Arc<ChunkFile>| Candidate {
             name: name(f).to_owned(),
@@ -92,17 +103,11 @@ impl Shard {
         let sound = files.iter().filter(|file| files.is_sound(file));
         let candidates: Vec<Candidate> = sound.map(candidate).collect();
         let Some(plan) = choose(&candidates) else { return Ok(false) };
-        self.carry_out(&mut maintenance, &files, plan, aim)?;
+        self.carry_out(&files, plan, aim)?;
         Ok(true)
     }
 
-    fn carry_out(
-        &self,
-        maintenance: &mut Maintenance,
-        files: &FileSet,
-        plan: Plan,
-        aim: Aim,
-    ) -> Result<(), StorageError> {
+    fn carry_out(&self, files: &FileSet, plan: Plan, aim: Aim) -> Result<(), StorageError> {
         let started = std::time::Instant::now();
         let merged = self.merge(files, &plan, aim.oldest).inspect_err(|error| {
             if let StorageError::ChunkFile(error) = error {
@@ -114,6 +119,11 @@ impl Shard {
             ChunkFile::open(&*self.files, &self.chunks_dir.join(&file.name)).map(Arc::new)
         };
         let opened = merged.iter().map(open).collect::<Result<_, _>>()?;
+        let mut maintenance = self.maintenance();
+        if !self.has_files(&plan.inputs) {
+            // Retention was faster; the next plan is made without them.
+            return merged.iter().try_for_each(|file| self.discard(&file.name));
+        }
         // What comes out may be an input again, byte for byte.
         let is_new = |input: &String| merged.as_ref().is_none_or(|file| file.name != *input);
         let removed: Vec<String> = plan.inputs.into_iter().filter(is_new).collect();
@@ -123,6 +133,20 @@ impl Shard {
         self.metrics.compacted_bytes.add(merged.iter().map(|file| file.size).sum());
         self.metrics.compaction.observe(started.elapsed());
         Ok(())
+    }
+
+    fn has_files(&self, names: &[String]) -> bool {
+        let files = self.live().files.clone();
+        names.iter().all(|input| files.iter().any(|file| name(file) == input))
+    }
+
+    /// Deletes a file that was never published, unless one of the same content was.
+    fn discard(&self, name: &String) -> Result<(), StorageError> {
+        if self.has_files(std::slice::from_ref(name)) {
+            return Ok(());
+        }
+        let path = self.chunks_dir.join(name);
+        self.files.remove(&path).map_err(|e| StorageError::io("remove", &path, e))
     }
 
     /// The inputs as one file, without what is deleted or older than `oldest`; `None` when nothing
@@ -150,6 +174,9 @@ impl Shard {
         let mut merge = Merge::new(&inputs, &edit);
         let mut samples = Samples::default();
         while let Some((series, labels)) = merge.next(&mut samples)? {
+            if self.stopping.load(Ordering::Relaxed) {
+                return Err(StorageError::Stopped);
+            }
             writer.add(series, &labels, &samples)?;
         }
         merge_exemplars(&inputs, files, expired.end, &mut writer)?;

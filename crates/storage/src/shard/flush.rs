@@ -19,6 +19,8 @@ use crate::tombstone::Tombstone;
 
 /// A shard is flushed after so many logged samples, stored or not: repetitions fill only the log.
 const LOGGED_SAMPLES_MAX: u64 = 32 << 20;
+/// Series looked up under one lock: new ones wait for as many.
+const INDEXED_AT_ONCE: usize = 1 << 14;
 
 /// A frozen head on its way to a file. Kept when a step fails, so that the next try continues.
 pub(super) struct Pending {
@@ -107,10 +109,14 @@ impl Shard {
     }
 
     /// Series of one metric side by side, as queries read them.
-    pub(super) fn by_metric(&self, mut series: Vec<u32>) -> Vec<u32> {
-        let index = self.index();
-        series.sort_by_cached_key(|series| (index.metric(*series), *series));
-        series
+    pub(super) fn by_metric(&self, series: Vec<u32>) -> Vec<u32> {
+        let mut keyed = Vec::with_capacity(series.len());
+        for some in series.chunks(INDEXED_AT_ONCE) {
+            let index = self.index();
+            keyed.extend(some.iter().map(|series| (index.metric(*series), *series)));
+        }
+        keyed.sort_unstable();
+        keyed.into_iter().map(|(_, series)| series).collect()
     }
 }
 

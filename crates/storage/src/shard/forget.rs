@@ -7,12 +7,14 @@ use std::sync::atomic::Ordering;
 use roaring::RoaringBitmap;
 
 use super::Shard;
-use crate::catalog::Publication;
+use crate::catalog::{Catalog, Publication};
 use crate::chunk_file::ChunkFileError;
 use crate::error::StorageError;
 
 /// Series removed at once: writes wait for as many.
-const AT_ONCE: usize = 1 << 16;
+const AT_ONCE: usize = 8192;
+/// References they may lie apart: each of the catalog's blocks between them is rewritten.
+const APART_MAX: u32 = 1 << 16;
 
 impl Shard {
     /// May there be series without samples, since the last time this was asked?
@@ -25,35 +27,43 @@ impl Shard {
         self.forget_due.store(true, Ordering::Relaxed);
     }
 
-    /// Removes series without samples, a bounded number; returns how many. `hold_writes` must make
-    /// sure that, until the guard is dropped, no write is between looking up a reference and being
-    /// applied; `None`: not now.
-    pub fn forget<G>(&self, hold_writes: impl FnOnce() -> Option<G>) -> Result<u64, StorageError> {
+    /// Removes series without samples; returns how many. `hold_writes` must make sure that, until
+    /// the guard is dropped, no write is between looking up a reference and being applied; it is
+    /// asked once for each step. `None`: not now.
+    pub fn forget<G>(&self, hold_writes: impl Fn() -> Option<G>) -> Result<u64, StorageError> {
         // Held throughout: no sample moves from memory to a file meanwhile.
         let mut maintenance = self.maintenance();
         if maintenance.pending.is_some() {
             return Ok(0);
         }
-        let idle = self.idle_series()?;
+        let mut removed = 0;
+        for idle in steps(&self.idle_series()?) {
+            let Some(_held) = hold_writes() else { break };
+            removed += self.remove(&mut maintenance.catalog, idle)?;
+        }
+        if removed > 0 {
+            let Some(_held) = hold_writes() else { return Ok(removed) };
+            removed += self.remove(&mut maintenance.catalog, self.undefined())?;
+            // Whatever has a reference is defined now, or never will be.
+            self.all_are_defined();
+        }
+        Ok(removed)
+    }
+
+    /// Removes those of the series that still have no samples.
+    fn remove(&self, catalog: &mut Catalog, idle: RoaringBitmap) -> Result<u64, StorageError> {
+        let idle = idle - self.occupied();
         if idle.is_empty() {
             return Ok(0);
         }
-        let Some(_held) = hold_writes() else { return Ok(0) };
-        let idle = (idle - self.occupied()) | self.undefined();
         let publication = Publication { removed_series: Some(&idle), ..Publication::default() };
-        maintenance.catalog.publish(publication)?;
-        let mut index = self.index_mut();
-        index.remove(&idle);
-        let next = index.next();
-        drop(index);
-        // Whatever has a reference is defined now, or never will be.
-        self.live_mut().head.define_below(next);
-        self.defined_below.store(next, Ordering::Release);
+        catalog.publish(publication)?;
+        self.index_mut().remove(&idle);
         self.metrics.series_removed.add(idle.len());
         Ok(idle.len())
     }
 
-    /// Series without samples, as many as may be removed at once. Reads all files' directories.
+    /// Series without samples. Reads all files' directories.
     fn idle_series(&self) -> Result<RoaringBitmap, StorageError> {
         let files = self.live().files.clone();
         let mut held = self.occupied();
@@ -67,7 +77,7 @@ impl Shard {
                 collected => collected?,
             }
         }
-        Ok((self.index().all() - held).iter().take(AT_ONCE).collect())
+        Ok(self.index().all() - held)
     }
 
     /// Series that got a reference for a write that was refused.
@@ -84,5 +94,31 @@ impl Shard {
         let mut occupied = live.head.occupied();
         occupied.extend(live.unpublished.iter().copied());
         occupied
+    }
+}
+
+/// The series in portions that may be removed at once.
+fn steps(series: &RoaringBitmap) -> impl Iterator<Item = RoaringBitmap> {
+    let mut rest = series.iter().peekable();
+    std::iter::from_fn(move || {
+        let first = *rest.peek()?;
+        let near = |one: &u32| one - first < APART_MAX;
+        Some(std::iter::from_fn(|| rest.next_if(near)).take(AT_ONCE).collect())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_small_near_and_leave_nothing_out() {
+        let series: RoaringBitmap = (0..20_000).chain((30_000..4_000_000).step_by(100)).collect();
+        let all: Vec<RoaringBitmap> = steps(&series).collect();
+        assert!(all.iter().all(|step| step.len() <= AT_ONCE as u64));
+        let apart = |step: &RoaringBitmap| Some(step.max()? - step.min()?);
+        assert!(all.iter().all(|step| apart(step).is_some_and(|apart| apart < APART_MAX)));
+        assert_eq!(all.iter().map(RoaringBitmap::len).sum::<u64>(), series.len());
+        assert_eq!(all.into_iter().fold(RoaringBitmap::new(), |sum, step| sum | step), series);
     }
 }

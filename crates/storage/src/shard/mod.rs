@@ -1,7 +1,8 @@
 //! A shard: a fixed slice of all series, a directory, the unit of recovery and compaction.
 //!
-//! Lock order: `maintenance`, then `live`, then `index`; each is held for one short step. What a
-//! reader sees of one series (head, frozen tier, chunk files) comes from one look at `live`.
+//! Lock order: `merging`, `maintenance`, `live`, `index`. The last two are held for one short step
+//! each: writes and reads wait for them. What a reader sees of one series (head, frozen tier, chunk
+//! files) comes from one look at `live`.
 
 mod apply;
 mod compact;
@@ -15,7 +16,7 @@ mod read;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use metricstor_model::TimeRange;
 
@@ -26,6 +27,7 @@ pub(crate) use plan::Bounds;
 
 use crate::catalog::Catalog;
 use crate::chunk_file::ChunkFile;
+use crate::exclusive::Exclusive;
 use crate::files::Files;
 use crate::head::Head;
 use crate::index::Index;
@@ -42,7 +44,11 @@ pub(crate) struct Shard {
     live: RwLock<Live>,
     /// Every series below is defined by an entry that is applied: the log need not repeat it.
     defined_below: AtomicU32,
+    /// Held while files are merged, which may take minutes.
+    merging: Mutex<()>,
     maintenance: Mutex<Maintenance>,
+    /// A merge at work should give up.
+    stopping: AtomicBool,
     /// There may be series without samples.
     forget_due: AtomicBool,
     quarantine: Arc<Quarantine>,
@@ -69,7 +75,7 @@ struct Live {
     head_since: Option<i64>,
 }
 
-/// What flush, compaction and retention share: one of them runs at a time.
+/// What publishes share; merges take it only for their end.
 struct Maintenance {
     catalog: Catalog,
     /// A flush that froze the head and has not been published yet.
@@ -83,8 +89,8 @@ impl Shard {
     }
 
     /// The index, for new series.
-    pub fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
-        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    pub fn index_mut(&self) -> Exclusive<'_, Index> {
+        Exclusive::hold(&self.index, &self.metrics.pauses.index)
     }
 
     /// Must the log define this series again?
@@ -93,12 +99,19 @@ impl Shard {
         series >= self.defined_below.load(Ordering::Acquire)
     }
 
+    /// Notes that no reference given out so far needs a definition any more.
+    fn all_are_defined(&self) {
+        let next = self.index().next();
+        self.live_mut().head.define_below(next);
+        self.defined_below.store(next, Ordering::Release);
+    }
+
     fn live(&self) -> RwLockReadGuard<'_, Live> {
         self.live.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn live_mut(&self) -> RwLockWriteGuard<'_, Live> {
-        self.live.write().unwrap_or_else(PoisonError::into_inner)
+    fn live_mut(&self) -> Exclusive<'_, Live> {
+        Exclusive::hold(&self.live, &self.metrics.pauses.live)
     }
 
     fn maintenance(&self) -> MutexGuard<'_, Maintenance> {
@@ -108,6 +121,15 @@ impl Shard {
     /// The published chunk files.
     pub fn chunk_files(&self) -> Vec<Arc<ChunkFile>> {
         self.live().files.iter().cloned().collect()
+    }
+
+    fn merging(&self) -> MutexGuard<'_, ()> {
+        self.merging.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends merges, this one and all later ones.
+    pub fn stop_merging(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
     }
 
     /// Bytes of all chunk files.
@@ -130,10 +152,15 @@ impl Shard {
         self.live().head.size()
     }
 
-    /// Bytes of memory of the index and of the open files' tables.
-    pub fn table_bytes(&self) -> usize {
-        let files: usize = self.live().files.iter().map(|file| file.memory()).sum();
-        files + self.index().size()
+    /// Bytes of memory of the index.
+    pub fn index_bytes(&self) -> usize {
+        self.index().size()
+    }
+
+    /// Bytes of memory of the open files' tables.
+    pub fn file_table_bytes(&self) -> usize {
+        let files = self.live().files.clone();
+        files.iter().map(|file| file.memory()).sum()
     }
 
     /// Damaged files and how many places of each are known.

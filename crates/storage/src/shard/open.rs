@@ -1,7 +1,7 @@
 //! Opening a shard: its index from the catalog, its chunk files, and nothing else on the disk.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, RwLock};
 
 use metricstor_model::SeriesId;
@@ -80,6 +80,8 @@ impl Shard {
             forget_due: AtomicBool::new(false),
             quarantine,
             exemplars_max,
+            merging: Mutex::new(()),
+            stopping: AtomicBool::new(false),
             maintenance: Mutex::new(Maintenance { catalog, pending: None }),
             metrics,
         };
@@ -110,9 +112,7 @@ impl Shard {
 impl Shard {
     /// Ends the replay: whatever has a reference now is defined, and gaps are never used again.
     pub fn replayed(&self) {
-        let next = self.index().next();
-        self.live_mut().head.define_below(next);
-        self.defined_below.store(next, Ordering::Release);
+        self.all_are_defined();
     }
 }
 

@@ -1,9 +1,7 @@
-//! The store's background thread: flushes, merges, expires. One step at a time, paced by a tick, so
-//! that it is never more than one file ahead of a stop.
+//! What a store does beside writes and reads: flush, merge, expire, forget. Each piece of it is one step
+//! that ends by itself; `worker` has the threads.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::PoisonError;
 
 use super::{Inner, METADATA, Store};
 use crate::error::StorageError;
@@ -11,72 +9,8 @@ use crate::shard::{Aim, Bounds, Shard};
 
 /// A merged file holds at most this part of what retention keeps: it is deleted as a whole.
 const RETENTION_PARTS: u32 = 10;
-/// How often the worker looks around.
-const TICK: Duration = Duration::from_secs(1);
 /// A stop leaves at most so many samples per shard to be replayed.
 const REPLAYED_MAX: u64 = 100_000;
-/// Metadata is saved, and the reserve taken again, after so many rounds.
-const SLOW_ROUNDS: u64 = 60;
-
-pub(super) struct Worker {
-    stop: Arc<Stop>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Default)]
-struct Stop {
-    stopped: Mutex<bool>,
-    wake: Condvar,
-}
-
-impl Worker {
-    pub fn start(inner: Arc<Inner>) -> std::io::Result<Self> {
-        let stop = Arc::new(Stop::default());
-        let own = stop.clone();
-        let thread = std::thread::Builder::new().name("maintain".into()).spawn(move || {
-            let mut rounds = 0u64;
-            while !own.wait(TICK) {
-                inner.maintain();
-                rounds += 1;
-                if let Err(error) = inner.keep_account(rounds) {
-                    tracing::error!(%error, "cannot flush to free memory, will try again");
-                }
-                if rounds.is_multiple_of(SLOW_ROUNDS) {
-                    inner.save_metadata();
-                    inner.reserve.hold();
-                }
-            }
-        })?;
-        Ok(Self { stop, thread: Mutex::new(Some(thread)) })
-    }
-
-    /// Lets the step at hand end, and ends the thread.
-    pub fn stop(&self) {
-        *self.stop.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.stop.wake.notify_all();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            tracing::error!("the maintenance thread panicked");
-        }
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-impl Stop {
-    /// Waits; true when it is time to stop.
-    fn wait(&self, timeout: Duration) -> bool {
-        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.wake.wait_timeout_while(stopped, timeout, |stopped| !*stopped);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-}
 
 impl Store {
     /// Flushes every head and merges everything that may share a file; returns when it is done.
@@ -139,24 +73,41 @@ impl Inner {
         Aim { now: (self.clock)(), oldest: self.oldest(), bounds }
     }
 
-    /// One round; a failure is logged and tried again in the next.
-    fn maintain(&self) {
+    /// Flushes what is due and drops what is too old; a failure is logged and tried again in the
+    /// next round.
+    pub(super) fn flush_and_expire(&self) {
         let now = (self.clock)();
         for shard in &self.shards.shards {
-            let done = self.flush_if_due(shard, now).and_then(|()| {
-                self.reserve.spend(|| shard.expire(self.oldest()))?;
-                shard.compact(self.aim())?;
-                if !shard.forgetting_is_due() {
-                    return Ok(());
-                }
-                self.forget(shard).inspect_err(|_| shard.forget_soon())
-            });
+            let expire = || self.spend(|| shard.expire(self.oldest()));
+            let done = self.flush_if_due(shard, now).and_then(|()| expire());
             if let Err(error) = done {
                 tracing::error!(shard = shard.number, %error, "maintenance failed, will try again");
             }
         }
         if let Err(error) = self.shrink() {
             tracing::error!(%error, "files beyond the retention size stay, will try again");
+        }
+        if let Err(error) = self.relieve() {
+            tracing::error!(%error, "cannot flush to free memory, will try again");
+        }
+    }
+
+    /// Does one merge per shard, where one is due, and removes series without samples.
+    pub(super) fn merge_and_forget(&self) {
+        for shard in &self.shards.shards {
+            let forget = || {
+                if !shard.forgetting_is_due() {
+                    return Ok(());
+                }
+                self.forget(shard).inspect_err(|_| shard.forget_soon())
+            };
+            match shard.compact(self.aim()).and_then(|_| forget()) {
+                Ok(()) => {}
+                Err(StorageError::Stopped) => return,
+                Err(error) => {
+                    tracing::error!(shard = shard.number, %error, "merging failed, will try again");
+                }
+            }
         }
     }
 
@@ -172,7 +123,7 @@ impl Inner {
                 until = end,
                 "deleting a file to keep to the size"
             );
-            self.reserve.spend(|| shard.drop_files(|file| file.range().end <= end))?;
+            self.spend(|| shard.drop_files(|file| file.range().end <= end))?;
         }
         Ok(())
     }
@@ -186,9 +137,23 @@ impl Inner {
     }
 
     pub(super) fn flush(&self, shard: &Shard) -> Result<(), StorageError> {
-        if let Some(upto) = self.reserve.spend(|| shard.flush())? {
+        if let Some(upto) = self.spend(|| shard.flush())? {
             self.committer.purge(shard.number, upto);
         }
         Ok(())
+    }
+
+    /// Does something that may need space; on a full disk once more with what was kept aside.
+    fn spend<T>(&self, act: impl Fn() -> Result<T, StorageError>) -> Result<T, StorageError> {
+        self.reserve.keep();
+        let done = act();
+        if !done.as_ref().is_err_and(StorageError::is_full) {
+            return done;
+        }
+        // What is given back is not for the log.
+        self.reserve.refuse_writes();
+        drop(self.references.write().unwrap_or_else(PoisonError::into_inner));
+        self.committer.drain();
+        if self.reserve.give()? { act() } else { done }
     }
 }

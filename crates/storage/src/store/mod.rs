@@ -12,9 +12,10 @@ mod reserve;
 mod select;
 mod snapshot;
 mod statistics;
+mod worker;
 mod write;
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, RwLock};
 
 use metricstor_memory::Budget;
@@ -44,7 +45,7 @@ pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 /// A node's storage. All methods are synchronous and may be called from any thread.
 pub struct Store {
     inner: Arc<Inner>,
-    worker: maintain::Worker,
+    worker: worker::Worker,
 }
 
 /// What the store's own threads share with it.
@@ -58,6 +59,8 @@ struct Inner {
     committer: Committer,
     /// Series of all shards, for the limit.
     series: AtomicUsize,
+    /// The memory has no room for more series.
+    index_is_full: AtomicBool,
     metadata: MetadataStore,
     account: Mutex<account::Account>,
     block_cache: Arc<BlockCache>,

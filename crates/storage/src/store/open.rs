@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 
 use super::METADATA;
@@ -10,7 +11,8 @@ use super::account::Account;
 use super::node::{self, Node};
 use super::replay::replay;
 use super::reserve::Reserve;
-use super::{Clock, Inner, Shards, Store, maintain};
+use super::worker::Worker;
+use super::{Clock, Inner, Shards, Store};
 use crate::chunk_file::BlockCache;
 use crate::committer::Committer;
 use crate::config::StoreConfig;
@@ -94,17 +96,19 @@ impl Store {
             account: Mutex::new(Account {
                 heads: config.memory.permit(),
                 tables: config.memory.permit(),
+                series: 0,
             }),
             block_cache,
             committer,
             series: recovery.series.into(),
+            index_is_full: AtomicBool::new(false),
             metadata: MetadataStore::load(&config.dir.join(METADATA)),
             metrics,
             _lock: lock,
             config,
         });
-        inner.keep_account(0)?;
-        let worker = maintain::Worker::start(inner.clone())
+        inner.note_memory(0);
+        let worker = Worker::start(inner.clone())
             .map_err(|e| StorageError::io("start a thread for", &inner.config.dir, e))?;
         Ok((Self { inner, worker }, recovery))
     }

@@ -29,6 +29,10 @@ pub struct Statistics {
     pub known_bytes: usize,
     /// Bytes of requests that wait for the disk.
     pub commit_queue_bytes: usize,
+    /// Bytes of disk kept aside.
+    pub reserve_bytes: u64,
+    /// Bytes of the disk that are left; `None` if it does not say.
+    pub free_bytes: Option<u64>,
 }
 
 /// A chunk file, as operators see it.
@@ -70,7 +74,14 @@ impl Store {
     pub fn statistics(&self) -> Statistics {
         let commit_queue_bytes = self.inner.committer.waiting_bytes();
         let known_bytes = self.inner.known.read().unwrap_or_else(PoisonError::into_inner).size();
-        let mut sum = Statistics { commit_queue_bytes, known_bytes, ..Default::default() };
+        let reserve = &self.inner.reserve;
+        let mut sum = Statistics {
+            commit_queue_bytes,
+            known_bytes,
+            reserve_bytes: reserve.held(),
+            free_bytes: reserve.free(),
+            ..Default::default()
+        };
         for shard in &self.inner.shards.shards {
             sum.add(shard.usage());
         }

@@ -9,6 +9,7 @@ use super::assembly::{Assembly, describe};
 use super::{Inner, Store};
 use crate::committer::{Commit, Done};
 use crate::config::LabelLimits;
+use crate::exclusive::Exclusive;
 use crate::known::{Key, Place};
 use crate::outcome::{RefusalReason, WriteError};
 use crate::writer::{Active, Writer};
@@ -47,6 +48,11 @@ impl Inner {
             return self.shed(exceeded.into(), done);
         }
         let _references = self.references.read().unwrap_or_else(PoisonError::into_inner);
+        if self.reserve.refuses_writes() {
+            let wait =
+                "the space kept aside (setting storage.reserve) is spent and not there again";
+            return self.shed(WriteError::DiskFull(wait.to_owned()), done);
+        }
         let now = (self.clock)();
         let oldest = now.saturating_sub(self.config.retention_ms);
         let newest = now.saturating_add(self.config.future_max_ms);
@@ -147,11 +153,10 @@ impl Inner {
                     assembly.add_new(place, &pairs, series);
                     place
                 }
-                Placed::NoRoom => {
-                    let limit = self.config.series_max;
+                Placed::NoRoom(limit) => {
                     let reason = RefusalReason::TooManySeries;
                     assembly.refuse_series(reason, series, || {
-                        format!("{} would exceed the limit of {limit} series", describe(series))
+                        format!("{} would exceed {limit}", describe(series))
                     });
                     continue;
                 }
@@ -184,7 +189,13 @@ impl Inner {
             return Placed::Known(place(series));
         }
         if self.series.load(Ordering::Relaxed) >= self.config.series_max {
-            return Placed::NoRoom;
+            let max = self.config.series_max;
+            return Placed::NoRoom(format!("the limit of {max} series (storage.max_series)"));
+        }
+        if self.index_is_full.load(Ordering::Relaxed) {
+            let limit = self.config.memory.limit();
+            let limit = format!("the part of {limit} bytes for series (setting memory.limit)");
+            return Placed::NoRoom(limit);
         }
         let mut index = index.index_mut();
         match index.get(id) {
@@ -200,7 +211,7 @@ impl Inner {
     fn remember(&self, places: &[(Key, Place)]) {
         // Senders may write one series in several encodings; beyond this many, start over.
         let max = 2 * self.series.load(Ordering::Relaxed) + 1024;
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = Exclusive::hold(&self.known, &self.metrics.pauses.known);
         for (key, place) in places {
             known.insert(*key, *place, max);
         }
@@ -241,7 +252,8 @@ fn refuse_for_sender(writer: &Writer, series: &WriteSeries<'_>, assembly: &mut A
 enum Placed {
     Known(Place),
     New(Place),
-    NoRoom,
+    /// The limit that is reached.
+    NoRoom(String),
 }
 
 /// The shard that owns a series id, for ever: slots are dealt out in equal ranges.

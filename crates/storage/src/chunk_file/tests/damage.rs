@@ -153,3 +153,32 @@ fn use_everything(file: &ChunkFile) {
         let _ = file.last_sample(series, &mut scratch);
     }
 }
+
+/// Bytes that are whole in themselves, at another place: a disk that wrote to the wrong sector.
+#[test]
+fn blocks_that_changed_places_are_damage_and_no_samples() {
+    let disk = disk();
+    let constant = |value: f64| {
+        let mut samples = Samples::default();
+        (0..100).for_each(|i| samples.push(i * 15_000, value));
+        samples
+    };
+    // Nothing in the two blocks tells to which series they belong.
+    let model: Model = [(1, constant(1.0)), (2, constant(2.0))].into();
+    let path = path(&write(&disk, &model));
+    let mut bytes = disk.content(&path).unwrap();
+    let place = |value: u8| {
+        let block = [1, 2 * value];
+        (32..bytes.len()).find(|at| bytes[*at..].starts_with(&block)).unwrap()
+    };
+    let (one, two) = (place(1), place(2));
+    (0..6).for_each(|i| bytes.swap(one + i, two + i));
+    disk.plant(&path, bytes);
+    let file = ChunkFile::open(&disk, &path).unwrap();
+    for series in [1, 2] {
+        let mut out = Samples::default();
+        let read = file.read(series, TimeRange::ALL, &mut out, &mut Scratch::default());
+        assert!(matches!(read, Err(ChunkFileError::Damaged { .. })), "{series}: {}", text(&out));
+    }
+    assert_eq!(file.verify(9).unwrap().len(), 2);
+}

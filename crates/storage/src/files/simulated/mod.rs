@@ -110,16 +110,19 @@ impl State {
         self.created
     }
 
+    /// Bytes that are left.
+    fn free(&self) -> u64 {
+        let used = |inode: &u64| self.inodes[inode].seen().len() as u64;
+        let total: u64 = self.names.inodes().map(used).sum();
+        self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(total))
+    }
+
     /// Space for `more` bytes, if the disk has it.
     fn reserve(&self, more: usize) -> io::Result<()> {
-        let used = |inode: &u64| self.inodes[inode].seen().len() as u64;
-        let total = self.names.inodes().map(used).sum::<u64>() + more as u64;
-        match self.capacity {
-            Some(capacity) if more > 0 && total > capacity => {
-                Err(io::Error::new(io::ErrorKind::StorageFull, "simulated full disk"))
-            }
-            _ => Ok(()),
+        if more as u64 > self.free() {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "simulated full disk"));
         }
+        Ok(())
     }
 }
 
@@ -170,6 +173,10 @@ impl Files for Simulated {
         state.faults.check(Operation::SyncDir)?;
         state.names.sync(dir);
         Ok(())
+    }
+
+    fn free(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.lock().free())
     }
 }
 
