@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use metricstor_http::{About, App, Config, Listener, Parts, Registry, Security, runtime, serve};
 use metricstor_pki::{ClientAuth, Policy, Provisioner, ProvisionerSettings};
-use metricstor_promql::Engine;
+use metricstor_promql::{Engine, EngineOptions};
 use metricstor_storage::files::Disk;
 use metricstor_storage::{Store, StoreConfig};
 use rustls::time_provider::DefaultTimeProvider;
