@@ -18,6 +18,9 @@ pub struct ConnectionLimits {
     pub total: usize,
     /// Open connections from one address; more are closed at once.
     pub per_address: usize,
+    /// Open connections whose client is not known by a certificate, or not yet; the oldest is closed
+    /// for the next.
+    pub strangers: usize,
     /// From accepting to the end of the TLS handshake.
     pub handshake_timeout: Duration,
     /// Without a byte read or written; also the time a request's header may take.
@@ -90,6 +93,7 @@ impl Default for ConnectionLimits {
         Self {
             total: 10_000,
             per_address: 500,
+            strangers: 1_000,
             handshake_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(180),
             header_bytes: 64 * 1024,

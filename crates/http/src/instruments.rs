@@ -52,7 +52,7 @@ impl Instruments {
             connections: registry.gauge("metricstor_http_connections", "Open connections."),
             refused: registry.counters(
                 "metricstor_http_connections_refused_total",
-                "Connections that never came to speak HTTP, by reason.",
+                "Connections refused or given up before their client was known, by reason.",
                 &["reason"],
             ),
             written_bytes: registry

@@ -54,7 +54,8 @@ fn open() -> Router<Arc<App>> {
         .route("/approval", post(provision::approval))
         .route("/renew", post(provision::renew))
         .route("/bundle", get(provision::bundle))
-        .route("/crl", get(provision::crl));
+        .route("/crl", get(provision::crl))
+        .route("/crl/{issuer}", get(provision::crl_of));
     Router::new()
         .route("/", get(health::welcome))
         .route("/-/healthy", get(health::healthy))
@@ -154,7 +155,6 @@ fn internal() -> Response {
         .into_response()
 }
 
-/// Lets those through whom the policy grants the verb, with their [`Caller`].
 /// Who shows neither certificate nor token learns of nothing but health and enrolment, not even which
 /// paths there are.
 async fn strangers(
@@ -174,6 +174,7 @@ async fn strangers(
     next.run(request).await
 }
 
+/// Lets those through whom the policy grants the verb, with their [`Caller`].
 async fn guard(
     State((app, verb)): State<(Arc<App>, Verb)>,
     Extension(peer): Extension<Peer>,
@@ -262,6 +263,8 @@ async fn cross_origin(request: Request, next: Next) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
     let is_question = request.method() == Method::OPTIONS;
     let mut response = next.run(request).await;
+    let nosniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     match response.status() {
         StatusCode::NOT_FOUND => return response,
         _ if is_question => response = StatusCode::NO_CONTENT.into_response(),
@@ -270,7 +273,6 @@ async fn cross_origin(request: Request, next: Next) -> Response {
     }
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(origin) = origin {
         let allow = |text| HeaderValue::from_static(text);
         headers.insert(

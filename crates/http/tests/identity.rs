@@ -211,3 +211,25 @@ fn a_changed_policy_holds_for_the_next_request_of_a_living_connection() {
     assert_eq!(exchange(&mut stream, READ).status, 200);
     let _: Reply = exchange(&mut stream, HEALTH);
 }
+
+#[test]
+fn strangers_push_out_strangers_and_nobody_who_is_known() {
+    let mut config = Config::default();
+    config.connections.strangers = 2;
+    let secured = Secured::with(config, Policy::default());
+    let connected = |config| {
+        let mut stream = secured.connect(config);
+        assert_eq!(exchange(&mut stream, HEALTH).status, 200);
+        stream
+    };
+    let mut known = connected(secured.client(&secured.issue("agent/a")));
+    let [mut oldest, mut second, mut third] =
+        [(); 3].map(|()| connected(secured.anonymous(b"http/1.1")));
+    assert!(matches!(oldest.read(&mut [0]), Ok(0) | Err(_)), "closed without being asked");
+    for stream in [&mut second, &mut third, &mut known] {
+        assert_eq!(exchange(stream, HEALTH).status, 200);
+    }
+    let page = secured.ask(&secured.issue("user/admin"), get("/metrics"));
+    let metrics = page.text();
+    assert!(metrics.contains(r#"refused_total{reason="strangers_limit"}"#), "{metrics}");
+}

@@ -5,11 +5,13 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use metricstor_http::Config;
 use metricstor_pki::{
-    ApplicantKey, ApprovalAnswer, EnrolAnswer, Enrolled, EnrolmentToken, Kind, TokenSpec, UnixTime,
-    certificates_from_pem,
+    ApplicantKey, ApprovalAnswer, EnrolAnswer, Enrolled, EnrolmentToken, Kind, Policy, TokenSpec,
+    UnixTime, certificates_from_pem,
 };
 use serde_json::{Value, json};
 use support::Reply;
@@ -158,4 +160,136 @@ fn roots_are_exchanged_under_load_and_dropped_only_when_everybody_follows() {
     let bundle = secured.ask(&new.credentials, get("/pki/v1/bundle"));
     assert_eq!(certificates_from_pem(&bundle.body).unwrap().len(), 1);
     assert!(is_refused(secured.connect(secured.client(&admin))), "the old administrator is out");
+}
+
+fn unbounded() -> Secured {
+    let mut config = Config::default();
+    config.enrolment.requests_per_minute = u32::MAX;
+    config.enrolment.refusals_per_minute = u32::MAX;
+    Secured::with(config, Policy::default())
+}
+
+fn renewed(secured: &Secured, old: &Enrolled) -> Enrolled {
+    let key = ApplicantKey::generate().unwrap();
+    let renewal = serde_json::to_string(&key.renew()).unwrap();
+    accept(key, &secured.ask(&old.credentials, post("/pki/v1/renew", &renewal)))
+}
+
+/// Pushes on a connection of its own each time, and renews now and then, until told to stop.
+fn push_for_ever(secured: &Secured, mut held: Enrolled, pushed: &AtomicU64, stop: &AtomicBool) {
+    let labels = [("__name__", "up")];
+    for n in 1.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        assert_eq!(secured.ask(&held.credentials, write(&labels)).status, 204);
+        pushed.fetch_add(1, Ordering::Relaxed);
+        if n % 10 == 0 {
+            held = renewed(secured, &held);
+        }
+    }
+}
+
+/// Stops the fleet when dropped, also by a failed assertion.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Issuing key, root, issuing key again, and the old root's end: of a fleet that pushes and renews all
+/// the while, nobody is refused once.
+#[test]
+fn issuing_keys_and_roots_change_under_a_load_that_never_notices() {
+    let secured = unbounded();
+    let (pushed, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let patience = Instant::now() + Duration::from_secs(120);
+    std::thread::scope(|scope| {
+        let _at_the_end = Stop(&stop);
+        let fleet = (0..3).map(|n| enrolled(&secured, &format!("web-{n}")));
+        let fleet: Vec<_> = fleet
+            .map(|held| scope.spawn(|| push_for_ever(&secured, held, &pushed, &stop)))
+            .collect();
+        let more = |count: u64| {
+            let wanted = pushed.load(Ordering::Relaxed) + count;
+            while pushed.load(Ordering::Relaxed) < wanted {
+                let failed = fleet.iter().any(|thread| thread.is_finished());
+                assert!(!failed && Instant::now() < patience, "the fleet has stopped");
+                std::thread::yield_now();
+            }
+        };
+        let pki = &secured.server.pki;
+        more(20);
+        pki.rotate_issuing("user/admin").unwrap();
+        more(20);
+        pki.add_root("user/admin").unwrap();
+        more(20);
+        pki.rotate_issuing("user/admin").unwrap();
+        // Refused until all have renewed since.
+        while pki.drop_old_roots("user/admin", false).is_err() {
+            more(5);
+        }
+        assert_eq!(pki.registrar().authority().trust_bundle().len(), 1);
+        more(60);
+        stop.store(true, Ordering::Relaxed);
+        for thread in fleet {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn the_list_of_an_issuer_is_open_to_everybody_and_no_other_path_is() {
+    let secured = Secured::start();
+    let old = enrolled(&secured, "web-1");
+    let pki = &secured.server.pki;
+    let issuer = pki.registrar().crls(UnixTime::now()).unwrap()[0].issuer;
+    let ask = |issuer: &str| secured.ask_anonymously(get(&format!("/pki/v1/crl/{issuer}")));
+    let list = ask(&issuer.to_string());
+    assert_eq!((list.status, list.header("content-type")), (200, Some("application/pkix-crl")));
+    assert_eq!(list.body, pki.crl_of(&issuer).unwrap().unwrap());
+    let serial = &old.identity.serial;
+    let holds = |list: &[u8]| list.windows(serial.len()).any(|bytes| bytes == serial);
+    assert!(!holds(&list.body));
+    let subject = "agent/web-1".parse().unwrap();
+    pki.registrar().revoke(&subject, "stolen", "user/admin", UnixTime::now()).unwrap();
+    assert!(holds(&ask(&issuer.to_string()).body), "named at the next question");
+    // Of the old key too, once there is another.
+    pki.rotate_issuing("user/admin").unwrap();
+    assert!(holds(&ask(&issuer.to_string()).body));
+    for stranger in ["00", &"ab".repeat(32), "..%2f..%2froot-1.pem", &"a".repeat(4096)] {
+        assert_eq!(ask(stranger).status, 404, "{stranger}");
+    }
+}
+
+/// Whoever guesses learns from the time neither which tokens there are nor how near a guess is.
+#[test]
+fn an_unknown_token_and_a_wrong_secret_are_refused_equally_fast() {
+    let secured = unbounded();
+    let token = token(&secured, "web-1");
+    let right = ApplicantKey::generate().unwrap().enrol(&token, "web-1");
+    let (mut wrong, mut unknown) = (right.clone(), right);
+    wrong.proof.0[31] ^= 1;
+    unknown.token.0[0] ^= 1;
+    let requests =
+        [wrong, unknown].map(|r| post("/pki/v1/enrol", &serde_json::to_string(&r).unwrap()));
+    let mut stream = secured.connect(secured.anonymous(b"http/1.1"));
+    let mut times = [Vec::new(), Vec::new()];
+    for round in 0..600 {
+        let begun = Instant::now();
+        let reply = exchange(&mut stream, &requests[round % 2]);
+        times[round % 2].push(begun.elapsed());
+        assert_eq!(
+            (reply.status, reply.text()),
+            (403, "no such token, or the proof does not fit\n")
+        );
+    }
+    let [wrong, unknown] = times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64()
+    });
+    let ratio = wrong / unknown;
+    assert!((0.85..1.18).contains(&ratio), "wrong secret {wrong} s, unknown token {unknown} s");
 }

@@ -7,6 +7,7 @@ mod check;
 mod cli;
 mod client;
 mod config;
+mod descriptors;
 mod enrol;
 mod inspect;
 mod log;

@@ -19,16 +19,18 @@ use crate::cli::ServeArgs;
 use crate::config::{File, Settings, load, policy};
 use crate::policy_watch::PolicyWatch;
 use crate::welcome::Welcome;
-use crate::{log, pki, supervisor};
+use crate::{descriptors, log, pki, supervisor};
 
 /// Runs until SIGTERM or SIGINT.
 pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let file = load(args, std::env::vars())?;
-    let settings = Settings::try_from(&file)?;
+    let mut settings = Settings::try_from(&file)?;
     log::start(settings.log_level)?;
     let config = args.config.as_deref().map_or("none".into(), Path::to_string_lossy);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, "starting");
 
+    let connections = &mut settings.http.connections;
+    connections.total = descriptors::connections(connections.total, descriptors::raise_limit());
     let store = Arc::new(open_store(&settings)?);
     let dir = settings.store.dir.canonicalize().context("cannot find the data directory")?;
     let pki = pki::open(&dir, &settings, policy(&file)?)?;

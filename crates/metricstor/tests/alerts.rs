@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 mod support;
-use support::{Server, request};
+use support::{Server, request, wait_until};
 
 fn expressions() -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../nix/alerts/metricstor.yml");
@@ -25,6 +25,10 @@ fn every_alert_parses_and_asks_for_a_metric_that_there_is() {
     // What is counted by label shows once it has happened.
     let refused = request(server.plain, "POST", "/pki/v1/renew", &[], b"{}").unwrap();
     assert_eq!(refused.status, 400);
+    // Plain HTTP where TLS is expected.
+    let counted = "metricstor_http_connections_refused_total{reason=\"tls\"}";
+    let _closed = request(server.tls, "GET", "/", &[], b"");
+    wait_until("a refused connection", || server.metric(counted) > 0.0);
     let page = server.get("/metrics").text();
     let names: BTreeSet<&str> =
         page.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();

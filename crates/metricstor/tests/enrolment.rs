@@ -227,3 +227,95 @@ fn a_socket_file_serves_the_servers_own_user_only() {
         server.kill();
     }
 }
+
+/// `enrol` again and again, its server killed a little later each time: whoever asks once more with the
+/// same token and files gets in, and there is one identity.
+#[test]
+fn a_server_killed_in_the_middle_of_an_enrolment_costs_one_more_try() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(dir.path());
+    for round in 0..8_u64 {
+        let name = format!("web-{round}");
+        let token = out(ca(&server, &["token", "create", "--kind", "service", "--name", &name]));
+        let files = dir.path().join(&name);
+        let more = ["--name", &*name, "--once"];
+        let mut first = Killed(enrol(&server, &token, &files, &more).spawn().unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(6 * round)); // where the kill falls
+        server = server.restarted();
+        first.0.wait().unwrap();
+        out(enrol(&server, &token, &files, &more).output().unwrap());
+        assert_eq!(status_with(&server, &files, &[], "/api/v1/query?query=up"), "200", "{name}");
+    }
+    let listed = out(ca(&server, &["identities"]));
+    for round in 0..8 {
+        assert_eq!(listed.matches(&format!("service/web-{round} ")).count(), 1, "{listed}");
+    }
+}
+
+#[test]
+fn with_the_root_offline_everything_goes_on_but_its_own_exchange() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let pki = dir.path().join("data/pki");
+    let (here, away) = (pki.join("root-1.pem"), dir.path().join("root-1.pem"));
+    std::fs::rename(&here, &away).unwrap();
+    let server = server.restarted();
+    let token = out(ca(&server, &["token", "create", "--kind", "service", "--name", "dash-1"]));
+    let files = dir.path().join("client");
+    let more = ["--name", "dash-1", "--once"];
+    out(enrol(&server, &token, &files, &more).output().unwrap());
+    assert_eq!(status_with(&server, &files, &[], "/api/v1/query?query=up"), "200");
+    let refused = ca(&server, &["rotate", "issuing"]);
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && text.contains("root-<n>.pem"), "{text}");
+    assert_eq!(status_with(&server, &files, &[], "/api/v1/query?query=up"), "200", "as before");
+    std::fs::rename(&away, &here).unwrap();
+    let server = server.restarted();
+    out(ca(&server, &["rotate", "issuing"]));
+    assert_eq!(status_with(&server, &files, &[], "/api/v1/query?query=up"), "200");
+}
+
+#[test]
+fn a_revoked_administrator_is_out_until_its_key_is_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    assert!(curl(&server, &["-f"], "/api/v1/admin/pki/tokens").status.success());
+    out(ca(&server, &["revoke", "user/admin"]));
+    let is_out = |server: &Server| {
+        let refused = ca(server, &["identities"]);
+        !refused.status.success() && !curl(server, &["-f"], "/-/healthy").status.success()
+    };
+    assert!(is_out(&server));
+    let server = server.restarted();
+    assert!(is_out(&server), "a start un-revokes nobody");
+    for name in ["admin.key", "admin.crt"] {
+        std::fs::remove_file(dir.path().join("data/pki").join(name)).unwrap();
+    }
+    let server = server.restarted();
+    assert!(out(ca(&server, &["identities"])).contains("user/admin"));
+}
+
+/// A timer and a service that do the same work on the same files.
+#[test]
+fn several_enrols_on_one_directory_do_not_disturb_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let token = out(ca(&server, &["token", "create", "--kind", "service", "--name", "dash-1"]));
+    let files = dir.path().join("client");
+    let more = ["--name", "dash-1", "--once"];
+    let at_once = || {
+        let started: Vec<_> = (0..4)
+            .map(|_| Killed(enrol(&server, &token, &files, &more).spawn().unwrap()))
+            .collect();
+        for mut child in started {
+            assert!(child.0.wait().unwrap().success());
+        }
+        assert_eq!(status_with(&server, &files, &[], "/api/v1/query?query=up"), "200");
+    };
+    at_once();
+    // Certificates tell seconds apart.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    out(ca(&server, &["rotate", "root"]));
+    at_once();
+    assert!(!server.log().contains("not the latest"), "{}", server.log());
+}

@@ -63,6 +63,46 @@ fn a_changed_file_is_in_force_within_seconds_and_a_wrong_one_is_not() {
     assert!(server.log().contains("refused a request"), "{}", server.log());
 }
 
+const RELOADED: &str = r#"metricstor_policy_reloads_total{result="success"}"#;
+
+/// A file that looks untouched is taken over at SIGHUP all the same, and only then.
+#[test]
+fn sighup_reads_the_file_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(dir.path(), STAMPING);
+    let path = dir.path().join("metricstor.yml");
+    let written = std::fs::metadata(&path).unwrap().modified().unwrap();
+    assert_eq!(push(&server), "204");
+    // Of the same length, in the same file, as old as before.
+    let rules = "\npolicy:\n  - {who: user/*, may: [read]}\n";
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &padded(rules), 0).unwrap();
+    file.set_modified(written).unwrap();
+    let before = server.metric(RELOADED);
+    server.signal("-HUP");
+    wait_until("the reload", || server.metric(RELOADED) > before);
+    wait_until("the new policy", || push(&server) == "403");
+
+    std::os::unix::fs::FileExt::write_all_at(&file, &padded("\npolicy: [{who: 7}]\n"), 0).unwrap();
+    server.signal("-HUP");
+    let healthy = "metricstor_policy_last_reload_successful";
+    wait_until("the alarm", || server.metric(healthy) == 0.0);
+    assert_eq!(push(&server), "403", "the old policy stays");
+}
+
+fn padded(rules: &str) -> Vec<u8> {
+    format!("{rules:<width$}", width = STAMPING.len()).into_bytes()
+}
+
+#[test]
+fn sighup_without_a_file_ends_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    server.signal("-HUP");
+    wait_until("the reload of nothing", || server.metric(RELOADED) == 1.0);
+    assert_eq!(push(&server), "204");
+}
+
 #[test]
 fn what_a_policy_means_can_be_asked_before_it_is_in_force() {
     let dir = tempfile::tempdir().unwrap();

@@ -8,12 +8,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CrlDistributionPoint, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
+    SerialNumber,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::error::PkiError;
@@ -29,6 +30,9 @@ const LIFETIME_MAX: u64 = 100 * 366 * DAY;
 /// The first second of the year 9000; leaves room for any lifetime before DER's last year, 9999.
 const CLOCK_MAX: u64 = 221_845_392_000;
 
+/// Names by which a server is always reachable from its own host.
+const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
 /// What a leaf certificate says.
 #[derive(Debug, Clone)]
 pub struct LeafRequest {
@@ -36,13 +40,22 @@ pub struct LeafRequest {
     /// DNS names and addresses, for servers that are called by them.
     pub host_names: Vec<ServerName<'static>>,
     pub lifetime: Duration,
+    /// Where the issuer's revocation list can be fetched, without the last segment, its key's hash.
+    pub crl_url: Option<String>,
 }
 
 impl LeafRequest {
     /// A leaf that carries an identity and no host names, with its kind's lifetime.
     pub fn new(subject: Subject) -> Self {
         let lifetime = subject.kind().lifetime();
-        Self { subject, host_names: Vec::new(), lifetime }
+        Self { subject, host_names: Vec::new(), lifetime, crl_url: None }
+    }
+
+    /// A server's: valid for `host_names` (DNS names or addresses) and always for localhost.
+    pub fn server(name: &str, host_names: &[&str]) -> Result<Self, PkiError> {
+        Self::new(Subject::new(Kind::Node, name)?)
+            .with_host_names(&LOCAL_NAMES)?
+            .with_host_names(host_names)
     }
 
     /// Parses DNS names and IP addresses.
@@ -105,6 +118,9 @@ pub(crate) fn leaf(
     for host in &request.host_names {
         params.subject_alt_names.push(host_san(host)?);
     }
+    let crl_address = crl_address_for(request, issuer.certificate)?;
+    let point = |address| CrlDistributionPoint { uris: vec![address] };
+    params.crl_distribution_points = crl_address.into_iter().map(point).collect();
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     if request.subject.kind() == Kind::Node {
@@ -225,6 +241,32 @@ pub(crate) fn has_host_names(der: &CertificateDer<'_>, wanted: &[ServerName<'_>]
         }
     }
     count == wanted.len()
+}
+
+/// Where a leaf of this issuer that `request` calls for sends readers for revocations.
+pub(crate) fn crl_address_for(
+    request: &LeafRequest,
+    issuer: &CertificateDer<'_>,
+) -> Result<Option<String>, PkiError> {
+    let Some(url) = &request.crl_url else { return Ok(None) };
+    Ok(Some(format!("{url}/{}", public_key_hash(issuer)?)))
+}
+
+/// Where a certificate sends its readers for revocations.
+pub(crate) fn crl_address(der: &CertificateDer<'_>) -> Option<String> {
+    let parsed = parse(der).ok()?;
+    let points =
+        parsed.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::CRLDistributionPoints(points) => points.first(),
+            _ => None,
+        })?;
+    let Some(DistributionPointName::FullName(names)) = &points.distribution_point else {
+        return None;
+    };
+    names.iter().find_map(|name| match name {
+        GeneralName::URI(uri) => Some((*uri).to_owned()),
+        _ => None,
+    })
 }
 
 /// The trust domain an authority's certificate states.

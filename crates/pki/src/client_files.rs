@@ -4,11 +4,12 @@
 //! the symbolic link `current` names the one in force. Invariant: through `current` a reader sees
 //! one whole generation, old or new; the key that waits for its certificate survives a crash.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use rustls::pki_types::CertificateDer;
 
 use crate::credentials::{
@@ -27,6 +28,12 @@ const KEY: &str = "client.key";
 const BUNDLE: &str = "ca.crt";
 const REMEDY: &str = "remove it and enrol again";
 
+const LOCK: &str = "lock";
+
+/// Held by the one process that changes the directory; free when dropped.
+#[derive(Debug)]
+pub struct ClientFilesLock(#[expect(dead_code, reason = "closing it is what unlocks")] File);
+
 /// The directory of one client's credentials.
 #[derive(Debug)]
 pub struct ClientFiles {
@@ -38,6 +45,18 @@ impl ClientFiles {
     pub fn open(dir: &Path) -> Result<Self, PkiError> {
         files::ensure_directory(dir)?;
         Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// Waits until no other process changes the directory: two that renew at once would take the
+    /// waiting key, and older generations, from each other.
+    pub fn lock(&self) -> Result<ClientFilesLock, PkiError> {
+        let path = self.dir.join(LOCK);
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).mode(0o600);
+        let file = options.custom_flags(OFlags::NOFOLLOW.bits() as i32).open(&path);
+        let file = file.map_err(PkiError::io(&path))?;
+        file.lock().map_err(PkiError::io(&path))?;
+        Ok(ClientFilesLock(file))
     }
 
     /// The key to ask with: the one of an earlier attempt that was not answered, or a new one,

@@ -10,7 +10,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::certificate::{seconds_after_epoch, validity};
 use crate::error::PkiError;
-use crate::identity::IdentityError;
+use crate::identity::{Identity, IdentityError};
 
 const CERTIFICATE: &str = "CERTIFICATE";
 const PRIVATE_KEY: &str = "PRIVATE KEY";
@@ -36,8 +36,8 @@ impl Credentials {
         &self.chain
     }
 
-    /// When to renew: at two thirds of the time from the leaf's start to the first end in its chain,
-    /// give or take a tenth. `jitter` from -1 to 1 spreads a fleet that was enrolled at once.
+    /// When to renew: at its kind's share of the time from the leaf's start to the first end in its
+    /// chain, two thirds for most, give or take a tenth. `jitter` from -1 to 1 spreads a fleet that was enrolled at once.
     pub fn renewal_time(&self, jitter: f64) -> Result<UnixTime, PkiError> {
         let mut ends = Vec::with_capacity(self.chain.len());
         for certificate in &self.chain {
@@ -46,7 +46,8 @@ impl Credentials {
         let leaf = self.chain.first().ok_or(IdentityError::Certificate)?;
         let start = validity(leaf)?.0.as_secs();
         let end = ends.into_iter().min().unwrap_or(start);
-        let share = 2.0 / 3.0 * (1.0 + 0.1 * jitter.clamp(-1.0, 1.0));
+        let (numerator, denominator) = Identity::from_certificate(leaf)?.kind().renewal_share();
+        let share = numerator as f64 / denominator as f64 * (1.0 + 0.1 * jitter.clamp(-1.0, 1.0));
         let after = end.saturating_sub(start) as f64 * share;
         Ok(seconds_after_epoch(start.saturating_add(after as u64)))
     }

@@ -49,12 +49,22 @@ impl Kind {
         }
     }
 
-    /// How long a certificate lives: short for machines, which renew alone; long for people.
+    /// How long a certificate lives: short for machines, which renew alone; long for people, and for
+    /// servers, which strangers judge by it. A revocation takes effect at once, whatever is left.
     pub fn lifetime(self) -> Duration {
         const DAY: u64 = 86_400;
         match self {
-            Self::Node | Self::Agent | Self::Service => Duration::from_secs(7 * DAY),
-            Self::User => Duration::from_secs(90 * DAY),
+            Self::Agent | Self::Service => Duration::from_secs(7 * DAY),
+            Self::Node | Self::User => Duration::from_secs(90 * DAY),
+        }
+    }
+
+    /// After which share of its life, as a fraction, a certificate is renewed. Servers renew early:
+    /// scanners complain of one with less than two months left.
+    pub fn renewal_share(self) -> (u64, u64) {
+        match self {
+            Self::Node => (1, 4),
+            Self::Agent | Self::User | Self::Service => (2, 3),
         }
     }
 }
@@ -215,6 +225,12 @@ impl Identity {
 
     pub fn name(&self) -> &str {
         &self.subject.name
+    }
+
+    /// For how long the authority granted the certificate.
+    pub fn lifetime(&self) -> Duration {
+        let (from, to) = (self.issued_at().as_secs(), self.not_after.as_secs());
+        Duration::from_secs(to.saturating_sub(from))
     }
 
     /// When the authority signed the certificate.

@@ -25,10 +25,10 @@ mod server_tls;
 mod token;
 mod verifier;
 
-pub use authority::{Authority, RevokedCertificate};
+pub use authority::{Authority, Crl, RevokedCertificate};
 pub use bearer::{Bearer, BearerToken, Bearers};
 pub use certificate::{LeafRequest, random};
-pub use client_files::{ClientFiles, StoredCredentials};
+pub use client_files::{ClientFiles, ClientFilesLock, StoredCredentials};
 pub use client_tls::{client, enrolment_client, expired_client, shown_root, unpinned_client};
 pub use credentials::{Credentials, certificates_from_pem, certificates_to_pem};
 pub use csr::{Applicant, CsrError};

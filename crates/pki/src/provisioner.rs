@@ -6,14 +6,17 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::ClientHello;
 use rustls::time_provider::TimeProvider;
 
+use crate::authority::Crl;
 use crate::bearer::Bearers;
-use crate::certificate::validity;
+use crate::certificate::{LeafRequest, validity};
 use crate::error::PkiError;
+use crate::hash::KeyHash;
 use crate::identity::{BACKDATE, Identity, Subject, TrustDomain};
 use crate::policy::{Guard, Policy};
 use crate::registrar::Registrar;
@@ -24,15 +27,31 @@ use crate::server_tls::{ClientAuth, ServerTls, TlsSettings};
 pub struct ProvisionerSettings {
     /// Keys, certificates and register; usually `data/pki`.
     pub dir: PathBuf,
+    /// A second copy of the revocations, outside of `dir`; usually `data/revoked.json`.
+    pub revoked_copy: PathBuf,
     pub trust_domain: TrustDomain,
     /// The server is `node/<name>`.
     pub name: String,
     /// DNS names and addresses by which clients reach it, besides localhost.
     pub host_names: Vec<String>,
+    /// How long the server's own certificates live.
+    pub certificate_life: Duration,
+    /// Where outsiders fetch revocation lists, as server certificates say; the last segment, the
+    /// issuing key's hash, is added.
+    pub crl_url: Option<String>,
     pub allow_tls12: bool,
     /// May a client that is not about to enrol come without a certificate?
     pub client_auth: ClientAuth,
     pub time: Arc<dyn TimeProvider>,
+}
+
+impl ProvisionerSettings {
+    /// What the server's own certificate says.
+    fn own_leaf(&self) -> Result<LeafRequest, PkiError> {
+        let names: Vec<&str> = self.host_names.iter().map(String::as_str).collect();
+        let leaf = LeafRequest::server(&self.name, &names)?;
+        Ok(LeafRequest { lifetime: self.certificate_life, crl_url: self.crl_url.clone(), ..leaf })
+    }
 }
 
 /// Shared by all connections and the server's own chores.
@@ -43,12 +62,12 @@ pub struct Provisioner {
     bearers: Arc<Bearers>,
     tls: ServerTls,
     failures: AtomicU64,
-    crl: Mutex<Option<Crl>>,
+    crls: Mutex<Option<Arc<Crls>>>,
 }
 
 /// The revocation lists as they were signed once for all who ask.
-struct Crl {
-    pem: Arc<str>,
+struct Crls {
+    lists: Vec<Crl>,
     made_at: u64,
     /// The register's state that they show.
     index: u64,
@@ -73,7 +92,9 @@ impl Provisioner {
     /// Opens the directory, making whatever is missing.
     pub fn open(settings: ProvisionerSettings, policy: Policy) -> Result<Self, PkiError> {
         let now = settings.time.current_time().ok_or(PkiError::Clock)?;
-        let registrar = Registrar::open(&settings.dir, &settings.trust_domain, now)?;
+        let mut registrar = Registrar::open(&settings.dir, &settings.trust_domain, now)?;
+        registrar.keep_revoked_copy(settings.revoked_copy.clone())?;
+        registrar.renew_own(now)?;
         let tls = TlsSettings {
             trust_domain: settings.trust_domain.clone(),
             allow_tls12: settings.allow_tls12,
@@ -81,15 +102,14 @@ impl Provisioner {
             time: settings.time.clone(),
         };
         let authority = registrar.authority();
-        let names: Vec<&str> = settings.host_names.iter().map(String::as_str).collect();
-        let credentials = authority.server(&settings.name, &names, now)?;
+        let credentials = authority.server_as(&settings.own_leaf()?, now)?;
         let tls = ServerTls::new(tls, &credentials, authority.trust_bundle())?;
         Ok(Self {
             guard: Guard::new(policy, registrar.revocations()),
             bearers: registrar.bearers(),
             registrar: registrar.into(),
             failures: AtomicU64::new(0),
-            crl: Mutex::default(),
+            crls: Mutex::default(),
             settings,
             tls,
         })
@@ -97,13 +117,13 @@ impl Provisioner {
 
     /// The time by the provisioner's clock; without a usable clock everything has expired.
     pub fn now(&self) -> UnixTime {
-        let never = UnixTime::since_unix_epoch(std::time::Duration::MAX);
+        let never = UnixTime::since_unix_epoch(Duration::MAX);
         self.settings.time.current_time().unwrap_or(never)
     }
 
     /// The one that decides on certificates. Writes to disk: not for asynchronous tasks.
     pub fn registrar(&self) -> MutexGuard<'_, Registrar> {
-        // The ledger refuses to go on by itself after a write that failed half-way.
+        // After a write that failed half-way the ledger starts from what is on disk.
         self.registrar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -143,7 +163,7 @@ impl Provisioner {
 
     /// Renews what is due and takes it into use.
     pub fn renew(&self) -> Result<(), PkiError> {
-        self.change(|registrar, now| registrar.authority_mut().renew(now).map(drop))
+        self.change(|registrar, now| registrar.renew_own(now).map(drop))
     }
 
     /// Replaces the issuing key ahead of time; leaves of the old one stay valid.
@@ -205,34 +225,43 @@ impl Provisioner {
 
     fn reload(&self, registrar: &mut Registrar, now: UnixTime) -> Result<(), PkiError> {
         // The administrator's certificate follows the chain too.
-        registrar.authority_mut().renew(now)?;
+        registrar.renew_own(now)?;
         let authority = registrar.authority();
-        let names: Vec<&str> = self.settings.host_names.iter().map(String::as_str).collect();
-        let credentials = authority.server(&self.settings.name, &names, now)?;
+        let credentials = authority.server_as(&self.settings.own_leaf()?, now)?;
         self.tls.reload(&credentials, authority.trust_bundle())
     }
 
     /// The revocation lists in PEM, one from every key of the authority.
-    pub fn crl(&self) -> Result<Arc<str>, PkiError> {
+    pub fn crl(&self) -> Result<String, PkiError> {
+        let pem = |crl: &Crl| pem::encode(&pem::Pem::new("X509 CRL", crl.der.as_ref()));
+        Ok(self.crls()?.lists.iter().map(pem).collect())
+    }
+
+    /// The revocation list of one key in DER; `None` if the key is not the authority's.
+    pub fn crl_of(&self, issuer: &KeyHash) -> Result<Option<Vec<u8>>, PkiError> {
+        let crls = self.crls()?;
+        let found = crls.lists.iter().find(|crl| crl.issuer == *issuer);
+        Ok(found.map(|crl| crl.der.as_ref().to_vec()))
+    }
+
+    fn crls(&self) -> Result<Arc<Crls>, PkiError> {
         let registrar = self.registrar();
         let (now, index) = (self.now(), registrar.state().index);
-        let mut crl = self.crl.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = &*crl
+        let mut crls = self.crls.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = &*crls
             && made.index == index
-            && now.as_secs().saturating_sub(made.made_at) < CRL_AGE_MAX
+            && (made.made_at..made.made_at + CRL_AGE_MAX).contains(&now.as_secs())
         {
-            return Ok(made.pem.clone());
+            return Ok(Arc::clone(made));
         }
-        let lists = registrar.crls(now)?;
-        let lists = lists.iter().map(|der| pem::encode(&pem::Pem::new("X509 CRL", der.as_ref())));
-        let made = Crl { pem: lists.collect::<String>().into(), made_at: now.as_secs(), index };
-        Ok(crl.insert(made).pem.clone())
+        let made = Crls { lists: registrar.crls(now)?, made_at: now.as_secs(), index };
+        Ok(Arc::clone(crls.insert(made.into())))
     }
 
     /// Seconds since the lists were signed; 0 if nobody has asked yet.
     pub fn crl_age(&self, now: u64) -> u64 {
-        let crl = self.crl.lock().unwrap_or_else(PoisonError::into_inner);
-        crl.as_ref().map_or(0, |crl| now.saturating_sub(crl.made_at))
+        let crls = self.crls.lock().unwrap_or_else(PoisonError::into_inner);
+        crls.as_ref().map_or(0, |crls| now.saturating_sub(crls.made_at))
     }
 
     /// When the certificates of the authority, of this server and of the identities end: a kind, a

@@ -115,3 +115,23 @@ fn damaged_and_planted_files_are_refused() {
     std::os::unix::fs::symlink("../elsewhere", dir.join("current")).unwrap();
     files.current().unwrap_err();
 }
+
+#[test]
+fn one_process_at_a_time_changes_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = ClientFiles::open(dir.path()).unwrap();
+    let lock = files.lock().unwrap();
+    let (sender, entered) = std::sync::mpsc::channel();
+    let path = dir.path().to_owned();
+    let other = std::thread::spawn(move || {
+        let _lock = ClientFiles::open(&path).unwrap().lock().unwrap();
+        sender.send(()).unwrap();
+    });
+    assert!(entered.recv_timeout(Duration::from_millis(50)).is_err(), "it waits");
+    drop(lock);
+    entered.recv_timeout(Duration::from_secs(30)).unwrap();
+    other.join().unwrap();
+    fs::remove_file(dir.path().join("lock")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", dir.path().join("lock")).unwrap();
+    assert!(files.lock().is_err(), "a planted link is not followed");
+}

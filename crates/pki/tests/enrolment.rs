@@ -479,7 +479,7 @@ fn the_lists_for_outsiders_hold_what_is_revoked_and_verify() {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let outsider =
         rustls::server::WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
-            .with_crls(lists)
+            .with_crls(lists.into_iter().map(|list| list.der))
             .enforce_revocation_expiration()
             .build()
             .unwrap();

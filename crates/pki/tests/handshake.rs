@@ -269,7 +269,7 @@ fn a_reload_serves_new_connections_and_a_failed_one_keeps_the_old() {
     site.tls.reload(&stranger, site.authority.trust_bundle()).unwrap_err();
     site.tls.reload(&next, foreign.authority.trust_bundle()).unwrap_err();
     site.tls.reload(&next, &[]).unwrap_err();
-    site.clock.set(day(8));
+    site.clock.set(day(91));
     site.tls.reload(&stale, site.authority.trust_bundle()).unwrap_err();
     site.clock.set(day(0));
     assert_eq!(shown(&site), next.chain()[0]);

@@ -45,6 +45,7 @@ fn run(dir: &Path, tool: &str, args: &[&str]) -> (bool, String) {
 
 fn authority(dir: &Path) -> Authority {
     let authority = Authority::open_or_create(dir, &domain(), now()).unwrap();
+    authority.administrator(now()).unwrap();
     authority.server("one", &["metrics.example"], now()).unwrap();
     authority
 }
@@ -238,7 +239,7 @@ fn openssl_makes_requests_that_are_granted_and_honours_our_revocation_lists() {
         let lists = registrar.crls(now()).unwrap();
         let names = ["issuing.crl", "root.crl"];
         for (name, list) in names.iter().zip(&lists) {
-            std::fs::write(dir.path().join(name), list).unwrap();
+            std::fs::write(dir.path().join(name), &list.der).unwrap();
         }
         let args = "verify -crl_check_all -CRLfile issuing.crl -CRLfile root.crl -CAfile ca.crt -untrusted a.crt a.crt";
         run(dir.path(), "openssl", &args.split(' ').collect::<Vec<_>>())

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use metricstor_pki::{
-    ApprovalAnswer, ApprovalRequest, EnrolError, EnrolRequest, Provisioner, RenewRequest,
+    ApprovalAnswer, ApprovalRequest, EnrolError, EnrolRequest, KeyHash, Provisioner, RenewRequest,
 };
 use serde::de::DeserializeOwned;
 use tokio::task::spawn_blocking;
@@ -22,6 +22,7 @@ use crate::caller::Peer;
 use crate::reply::plain;
 
 const PEM: HeaderValue = HeaderValue::from_static("application/x-pem-file");
+const CRL: HeaderValue = HeaderValue::from_static("application/pkix-crl");
 
 /// A certificate for a token.
 pub async fn enrol(
@@ -79,10 +80,25 @@ pub async fn bundle(State(app): State<Arc<App>>) -> Response {
 /// The revocation lists, one from every key of the authority.
 pub async fn crl(State(app): State<Arc<App>>) -> Response {
     match spawn_blocking(move || app.pki.crl()).await {
-        Ok(Ok(pem)) => ([(header::CONTENT_TYPE, PEM)], pem.to_string()).into_response(),
+        Ok(Ok(pem)) => ([(header::CONTENT_TYPE, PEM)], pem).into_response(),
         Ok(Err(error)) => refused(&EnrolError::Pki(error)),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+/// The list of one issuing key, as certificates point to it: DER, and nothing else.
+pub async fn crl_of(State(app): State<Arc<App>>, Path(issuer): Path<String>) -> Response {
+    let Ok(issuer) = issuer.parse::<KeyHash>() else { return no_such_issuer() };
+    match spawn_blocking(move || app.pki.crl_of(&issuer)).await {
+        Ok(Ok(Some(der))) => ([(header::CONTENT_TYPE, CRL)], der).into_response(),
+        Ok(Ok(None)) => no_such_issuer(),
+        Ok(Err(error)) => refused(&EnrolError::Pki(error)),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn no_such_issuer() -> Response {
+    plain(StatusCode::NOT_FOUND, "no key of this authority has that hash")
 }
 
 async fn answer<Q, A>(

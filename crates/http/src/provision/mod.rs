@@ -13,7 +13,7 @@ pub use self::administration::{
     add_root, approve, can_i, create_bearer, create_token, deny, drop_old_roots, identities,
     pending, revoke, rotate_issuing, tokens, withdraw,
 };
-pub use self::applicants::{approval, bundle, crl, enrol, renew};
+pub use self::applicants::{approval, bundle, crl, crl_of, enrol, renew};
 pub use self::attempts::Attempts;
 use crate::reply::{JSON, plain};
 

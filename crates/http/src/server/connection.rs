@@ -29,6 +29,7 @@ use tower::ServiceExt;
 use super::Security;
 use super::idle::Idle;
 use super::lenient::Lenient;
+use super::strangers::{Stranger, Strangers};
 use crate::app::App;
 use crate::caller::Peer;
 use crate::instruments::Instruments;
@@ -36,6 +37,8 @@ use crate::route::router;
 
 /// How often an open connection is checked for its identity's revocation.
 const REVOCATION_PERIOD: Duration = Duration::from_secs(2);
+/// The reason for which the oldest stranger is let go.
+const STRANGERS_LIMIT: &str = "strangers_limit";
 /// How long somebody without a certificate may be silent.
 const ANONYMOUS_IDLE: Duration = Duration::from_secs(15);
 
@@ -44,6 +47,7 @@ pub struct Connections {
     app: Arc<App>,
     router: Router,
     security: Security,
+    strangers: Arc<Strangers>,
     http: Builder<TokioExecutor>,
 }
 
@@ -52,6 +56,8 @@ pub struct Connections {
 enum HandshakeError {
     #[error("the handshake took too long")]
     Timeout,
+    #[error("too many strangers at once")]
+    Displaced,
     #[error("TLS: {0}")]
     Tls(#[from] io::Error),
     #[error("the client certificate names nobody: {0}")]
@@ -59,9 +65,16 @@ enum HandshakeError {
 }
 
 impl HandshakeError {
+    /// May come by the thousand from those who do nothing but connect: counted, a log is not theirs
+    /// to fill.
+    fn is_flood(&self) -> bool {
+        matches!(self, Self::Timeout | Self::Displaced)
+    }
+
     fn reason(&self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
+            Self::Displaced => STRANGERS_LIMIT,
             Self::Tls(_) => "tls",
             Self::Identity(_) => "identity",
         }
@@ -81,7 +94,8 @@ impl Connections {
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.streams)
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
-        Self { router: router(Arc::clone(&app)), app, security, http }
+        let strangers = Arc::new(Strangers::new(limits.strangers));
+        Self { router: router(Arc::clone(&app)), app, security, strangers, http }
     }
 
     pub fn instruments(&self) -> &Instruments {
@@ -94,15 +108,21 @@ impl Connections {
             tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
         }
         match self.security {
-            Security::Loopback => self.speak(stream, Peer::Local, stop).await,
+            Security::Loopback => self.speak(stream, Peer::Local, None, stop).await,
             Security::Tls => {
-                let limit = self.app.config.connections.handshake_timeout;
-                let shaken = timeout(limit, handshake(stream, address, &self.app.pki)).await;
-                match shaken.unwrap_or(Err(HandshakeError::Timeout)) {
-                    Ok((stream, peer)) => self.speak(stream, peer, stop).await,
+                let mut stranger = self.strangers.enter();
+                match self.shake_hands(stream, address, &mut stranger).await {
+                    Ok((stream, peer)) => {
+                        let stranger = peer.identity().is_none().then_some(stranger);
+                        self.speak(stream, peer, stranger, stop).await;
+                    }
                     Err(error) => {
                         self.instruments().refused.with(&[error.reason()]).inc();
-                        tracing::info!(%address, %error, "refused a connection");
+                        if error.is_flood() {
+                            tracing::debug!(%address, %error, "gave up a handshake");
+                        } else {
+                            tracing::info!(%address, %error, "refused a connection");
+                        }
                     }
                 }
             }
@@ -112,11 +132,31 @@ impl Connections {
     /// Who may open the socket's file is somebody on this machine whom its owner trusts.
     pub async fn run_unix(&self, stream: UnixStream, stop: watch::Receiver<bool>) {
         let _open = self.instruments().connections.hold();
-        self.speak(stream, Peer::Local, stop).await;
+        self.speak(stream, Peer::Local, None, stop).await;
     }
 
-    async fn speak<S>(&self, stream: S, peer: Peer, mut stop: watch::Receiver<bool>)
-    where
+    async fn shake_hands(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        stranger: &mut Stranger,
+    ) -> Result<(TlsStream<TcpStream>, Peer), HandshakeError> {
+        let limit = self.app.config.connections.handshake_timeout;
+        tokio::select! {
+            shaken = timeout(limit, handshake(stream, address, &self.app.pki)) => {
+                shaken.unwrap_or(Err(HandshakeError::Timeout))
+            }
+            () = stranger.displaced() => Err(HandshakeError::Displaced),
+        }
+    }
+
+    async fn speak<S>(
+        &self,
+        stream: S,
+        peer: Peer,
+        mut stranger: Option<Stranger>,
+        mut stop: watch::Receiver<bool>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let limits = &self.app.config.connections;
@@ -162,6 +202,10 @@ impl Connections {
                     connection.as_mut().graceful_shutdown();
                     ending = true;
                 }
+                () = displaced(&mut stranger) => {
+                    self.instruments().refused.with(&[STRANGERS_LIMIT]).inc();
+                    return;
+                }
                 _ = due.tick(), if identity.is_some() => {
                     if identity.as_deref().is_some_and(|i| self.app.pki.guard().is_revoked(i)) {
                         tracing::info!(target: "audit", caller = ?identity.map(|i| i.subject.to_string()),
@@ -180,6 +224,14 @@ impl Connections {
             let now = self.app.pki.now().as_secs();
             limit.min(Duration::from_secs(identity.not_after.as_secs().saturating_sub(now)))
         })
+    }
+}
+
+/// Resolves when this stranger has to go; never for who is known.
+async fn displaced(stranger: &mut Option<Stranger>) {
+    match stranger {
+        Some(stranger) => stranger.displaced().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -6,6 +6,7 @@ mod connection;
 mod doorkeeper;
 mod idle;
 mod lenient;
+mod strangers;
 
 use std::fs::Permissions;
 use std::io;

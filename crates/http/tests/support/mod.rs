@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use metricstor_http::{About, App, Config, Listener, Parts, Registry, Security, runtime, serve};
-use metricstor_pki::{ClientAuth, Policy, Provisioner, ProvisionerSettings};
+use metricstor_pki::{ClientAuth, Kind, Policy, Provisioner, ProvisionerSettings};
 use metricstor_promql::{Engine, EngineOptions};
 use metricstor_storage::files::Disk;
 use metricstor_storage::{Store, StoreConfig};
@@ -49,9 +49,12 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let settings = ProvisionerSettings {
             dir: dir.path().join("pki"),
+            revoked_copy: dir.path().join("revoked.json"),
             trust_domain: "test".parse().unwrap(),
             name: "server".to_owned(),
             host_names: Vec::new(),
+            certificate_life: Kind::Node.lifetime(),
+            crl_url: Some("https://crl.example/lists".into()),
             allow_tls12: false,
             client_auth,
             time: Arc::new(DefaultTimeProvider),

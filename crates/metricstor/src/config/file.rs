@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use metricstor_http as http;
-use metricstor_pki::Rule;
+use metricstor_pki::{Kind, Rule};
 use metricstor_promql::EngineOptions;
 use metricstor_storage::StoreConfig;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,11 @@ pub struct Tls {
     pub host_names: Vec<String>,
     /// The name of the trust domain in every identity.
     pub trust_domain: String,
+    /// How long the server's own certificate lives; it is renewed after a quarter of that.
+    pub certificate_life: Span,
+    /// Where others can fetch revocation lists, as the server's certificate tells them; by default
+    /// `/pki/v1/crl` at the first host name. Empty: it tells nothing.
+    pub crl_url: Option<String>,
     /// Also speak TLS 1.2, for clients that cannot do better.
     pub allow_tls12: bool,
     /// Refuse a connection without a client certificate in its handshake, health checks and bearer
@@ -129,6 +134,9 @@ pub struct Query {
 pub struct Connections {
     pub max: usize,
     pub max_per_address: usize,
+    /// Of them, how many without a client certificate, unfinished handshakes included; the oldest is
+    /// closed for the next.
+    pub max_strangers: usize,
     pub handshake_timeout: Span,
     pub idle_timeout: Span,
     /// Of them, how many may listen for notifications.
@@ -195,6 +203,8 @@ impl Default for Tls {
     fn default() -> Self {
         Self {
             host_names: Vec::new(),
+            certificate_life: Span::of(Kind::Node.lifetime()),
+            crl_url: None,
             trust_domain: "metricstor".to_owned(),
             allow_tls12: false,
             require_certificate: false,
@@ -263,6 +273,7 @@ impl Default for Connections {
         Self {
             max: limits.total,
             max_per_address: limits.per_address,
+            max_strangers: limits.strangers,
             handshake_timeout: Span::of(limits.handshake_timeout),
             idle_timeout: Span::of(limits.idle_timeout),
             max_listeners: limits.listeners,

@@ -8,7 +8,7 @@ use metricstor_http::parse_duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A duration in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub i64);
 
 impl Span {

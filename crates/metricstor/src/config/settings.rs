@@ -1,9 +1,11 @@
 //! The settings as the program uses them: checked, in the types of the crates that need them.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use metricstor_http as http;
 use metricstor_memory::Budget;
@@ -24,6 +26,9 @@ pub struct Settings {
     pub log_level: LevelFilter,
     pub trust_domain: TrustDomain,
     pub host_names: Vec<String>,
+    pub certificate_life: Duration,
+    /// As configured: absent for the default, empty for none.
+    pub crl_url: Option<String>,
     pub allow_tls12: bool,
     pub require_certificate: bool,
     pub store: StoreConfig,
@@ -54,6 +59,8 @@ impl TryFrom<&File> for Settings {
                 .parse()
                 .map_err(|e| invalid("tls.trust_domain", format!("{e}")))?,
             host_names: file.tls.host_names.clone(),
+            certificate_life: certificate_life(file.tls.certificate_life)?,
+            crl_url: file.tls.crl_url.as_deref().map(crl_url).transpose()?,
             allow_tls12: file.tls.allow_tls12,
             require_certificate: file.tls.require_certificate,
             store: StoreConfig { memory: Arc::clone(&memory), block_cache_bytes, ..store(file)? },
@@ -116,6 +123,7 @@ fn http_config(file: &File) -> Result<http::Config, ConfigError> {
         connections: http::ConnectionLimits {
             total: at_least_one("connections.max", connections.max)?,
             per_address: at_least_one("connections.max_per_address", connections.max_per_address)?,
+            strangers: at_least_one("connections.max_strangers", connections.max_strangers)?,
             handshake_timeout: positive(
                 "connections.handshake_timeout",
                 connections.handshake_timeout,
@@ -155,6 +163,28 @@ fn http_config(file: &File) -> Result<http::Config, ConfigError> {
             ..http::EnrolmentLimits::default()
         },
     })
+}
+
+/// Clients of the more careful sort take no certificate of more than 825 days.
+const CERTIFICATE_LIFE: RangeInclusive<Span> = Span(86_400_000)..=Span(825 * 86_400_000);
+
+fn certificate_life(life: Span) -> Result<Duration, ConfigError> {
+    if CERTIFICATE_LIFE.contains(&life) {
+        return Ok(life.duration());
+    }
+    Err(invalid("tls.certificate_life", format!("{life} is not between 1d and 825d")))
+}
+
+/// Longer ones make every handshake longer.
+const CRL_URL_LENGTH_MAX: usize = 512;
+
+fn crl_url(url: &str) -> Result<String, ConfigError> {
+    let has_scheme = url.starts_with("http://") || url.starts_with("https://");
+    let is_plain = url.len() <= CRL_URL_LENGTH_MAX && url.bytes().all(|b| b.is_ascii_graphic());
+    if url.is_empty() || has_scheme && is_plain {
+        return Ok(url.trim_end_matches('/').to_owned());
+    }
+    Err(invalid("tls.crl_url", format!("{url:?} is not an http or https URL")))
 }
 
 fn processors() -> usize {

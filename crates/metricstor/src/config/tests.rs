@@ -81,6 +81,10 @@ fn settings_that_cannot_work_are_refused_by_name() {
         ("METRICSTOR_QUERY__CONCURRENCY", "0"),
         ("METRICSTOR_QUERY__TIMEOUT", "0s"),
         ("METRICSTOR_TLS__TRUST_DOMAIN", "Not A Domain"),
+        ("METRICSTOR_TLS__CERTIFICATE_LIFE", "1h"),
+        ("METRICSTOR_TLS__CERTIFICATE_LIFE", "826d"),
+        ("METRICSTOR_TLS__CRL_URL", "ftp://a.example/crl"),
+        ("METRICSTOR_TLS__CRL_URL", "http://a.example/c r l"),
     ] {
         let file = from_file(None, env(&[(name, value)])).unwrap();
         let error = Settings::try_from(&file).unwrap_err().to_string();

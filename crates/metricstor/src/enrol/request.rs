@@ -33,6 +33,10 @@ pub struct Door<'a> {
 impl Door<'_> {
     /// Redeems a token; asked again after a lost answer, the server grants it again.
     pub fn enrol(&self, token: &EnrolmentToken, name: &str) -> anyhow::Result<()> {
+        let _alone = self.files.lock()?;
+        if self.files.current()?.is_some() {
+            return Ok(()); // another process was faster
+        }
         let key = self.files.applicant_key()?;
         let config = enrolment_client(token.root_pin, Arc::new(DefaultTimeProvider))?;
         let request = key.enrol(token, name);
@@ -65,6 +69,10 @@ impl Door<'_> {
             let body = answer.success()?;
             match serde_json::from_slice(&body).context("the answer cannot be read")? {
                 ApprovalAnswer::Approved(answer) => {
+                    let _alone = self.files.lock()?;
+                    if self.files.current()?.is_some() {
+                        return Ok(()); // another process was faster
+                    }
                     return self.accept(key, &answer, Some(&trusted.unwrap_or(root)));
                 }
                 ApprovalAnswer::Pending { fingerprint } => {
@@ -90,6 +98,11 @@ impl Door<'_> {
 
     /// Trades the pair for a new one, also when its certificate has expired.
     pub fn renew(&self, held: &StoredCredentials) -> anyhow::Result<()> {
+        let _alone = self.files.lock()?;
+        let current = self.files.current()?.context("the files were removed meanwhile")?;
+        if current.credentials.chain() != held.credentials.chain() {
+            return Ok(()); // another process was faster
+        }
         let key = self.files.applicant_key()?;
         let (credentials, bundle) = (&held.credentials, &held.trust_bundle);
         let leaf = credentials.chain().first().context("the certificate chain is empty")?;

@@ -36,7 +36,22 @@ impl Server {
     }
 
     fn start_as(dir: &Path, environment: &[(&str, &str)], config: Option<&Path>) -> Self {
-        let (tls, plain) = (free_address(), free_address());
+        Self::start_at((free_address(), free_address()), dir, environment, config)
+    }
+
+    /// Killed as by a power cut, and started again where its clients look for it.
+    pub fn restarted(self) -> Self {
+        let (addresses, dir) = ((self.tls, self.plain), self.dir.clone());
+        self.kill();
+        Self::start_at(addresses, &dir, &[], None)
+    }
+
+    fn start_at(
+        (tls, plain): (SocketAddr, SocketAddr),
+        dir: &Path,
+        environment: &[(&str, &str)],
+        config: Option<&Path>,
+    ) -> Self {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -96,6 +111,19 @@ impl Server {
         let response = self.get(&path);
         assert_eq!(response.status, 200, "{query}: {}", response.text());
         response.json()["data"]["result"].clone()
+    }
+
+    /// The value of the metric on the page whose name and labels these are, 0 if it is not there.
+    pub fn metric(&self, name: &str) -> f64 {
+        let page = self.get("/metrics").text();
+        let value =
+            page.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or(0.0)
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
     pub fn pid(&self) -> u32 {

@@ -28,19 +28,26 @@ pub struct RevokedCertificate {
     pub revoked_at: UnixTime,
 }
 
+/// The revocation list of one key.
+#[derive(Debug, Clone)]
+pub struct Crl {
+    pub issuer: KeyHash,
+    pub der: CertificateRevocationListDer<'static>,
+}
+
 impl Authority {
     /// Signs the lists, numbered by the time so that numbers rise across restarts.
     pub fn crls(
         &self,
         revoked: &[RevokedCertificate],
         now: UnixTime,
-    ) -> Result<Vec<CertificateRevocationListDer<'static>>, PkiError> {
+    ) -> Result<Vec<Crl>, PkiError> {
         let next_update = date_time(later(now, CRL_LIFETIME)?);
         let mut lists = Vec::new();
         for file in self.issuing.iter().chain(&self.roots) {
             let signer = file.signer();
-            let issuer_hash = public_key_hash(signer.certificate)?;
-            let listed = revoked.iter().filter(|certificate| certificate.issuer == issuer_hash);
+            let hash = public_key_hash(signer.certificate)?;
+            let listed = revoked.iter().filter(|certificate| certificate.issuer == hash);
             let params = CertificateRevocationListParams {
                 this_update: date_time(now),
                 next_update,
@@ -50,7 +57,7 @@ impl Authority {
                 key_identifier_method: KeyIdMethod::Sha256,
             };
             let issuer = Issuer::from_ca_cert_der(signer.certificate, signer.key)?;
-            lists.push(params.signed_by(&issuer)?.into());
+            lists.push(Crl { issuer: hash, der: params.signed_by(&issuer)?.into() });
         }
         Ok(lists)
     }

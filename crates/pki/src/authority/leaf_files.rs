@@ -25,6 +25,19 @@ pub(super) fn is_key_elsewhere(authority: &Authority, name: &str) -> Result<bool
     Ok(key.is_none() && files::read(&certificate_path, Access::Public)?.is_some())
 }
 
+/// Whether there is a key, and whom the certificate beside it names, if there is a readable one.
+pub(super) fn held(
+    authority: &Authority,
+    name: &str,
+) -> Result<(bool, Option<Identity>), PkiError> {
+    let (key_path, certificate_path) = paths(authority, name);
+    let has_key = files::read(&key_path, Access::Secret)?.is_some();
+    let stored = files::read(&certificate_path, Access::Public)?.unwrap_or_default();
+    let chain = certificates_from_pem(&stored).unwrap_or_default();
+    let identity = chain.first().and_then(|leaf| Identity::from_certificate(leaf).ok());
+    Ok((has_key, identity))
+}
+
 /// The leaf as kept in its files; key and certificate are made if missing, the certificate also if
 /// it is damaged, due for renewal, or not what `request` and the current chain call for.
 pub(super) fn ensure(
@@ -68,6 +81,8 @@ fn is_current(
     let Some((leaf, issuing)) = chain.split_first() else { return false };
     let Ok(identity) = Identity::from_certificate(leaf) else { return false };
     let life = (identity.not_before, identity.not_after);
+    let (numerator, denominator) = identity.kind().renewal_share();
+    let crl_address = issuing.first().map(|issuer| certificate::crl_address_for(request, issuer));
     identity.subject == request.subject
         && identity.trust_domain == authority.trust_domain
         && has_public_key(leaf, key)
@@ -75,7 +90,10 @@ fn is_current(
         && issuing == authority.issuing_chain()
         && issuing.first().is_some_and(|issuer| certificate::is_signed_by(leaf, issuer))
         && now >= identity.not_before
-        && now < certificate::point_of_life(life, 2, 3)
+        && crl_address
+            .is_some_and(|wanted| wanted.is_ok_and(|w| w == certificate::crl_address(leaf)))
+        && identity.lifetime() <= request.lifetime
+        && now < certificate::point_of_life(life, numerator, denominator)
 }
 
 fn paths(authority: &Authority, name: &str) -> (PathBuf, PathBuf) {

@@ -17,16 +17,21 @@ use rcgen::PublicKeyData;
 use rustls::pki_types::{CertificateDer, UnixTime};
 
 use self::ca_file::{CaFile, Role};
-pub use self::crl::RevokedCertificate;
+pub use self::crl::{Crl, RevokedCertificate};
 use crate::certificate::{self, LeafRequest};
 use crate::credentials::{Credentials, generate_key};
 use crate::error::PkiError;
 use crate::files;
 use crate::hash::KeyHash;
-use crate::identity::{Kind, Subject, TrustDomain};
+use crate::identity::{Identity, Kind, Subject, TrustDomain};
 
-/// Names by which the server is always reachable from its own host.
-const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+/// The name of the first administrator, and of its files.
+const ADMINISTRATOR: &str = "admin";
+
+/// Whom the files of the first start make an administrator.
+pub fn administrator() -> Result<Subject, PkiError> {
+    Ok(Subject::new(Kind::User, ADMINISTRATOR)?)
+}
 
 /// Issues and renews certificates. One owner at a time; readers take copies of what they need.
 pub struct Authority {
@@ -41,8 +46,8 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Opens the directory, usually `data/pki`, creating whatever is missing: root, issuing key,
-    /// the first administrator's `admin.crt` and `admin.key`, and the trust bundle `ca.crt`.
+    /// Opens the directory, usually `data/pki`, creating whatever is missing: root, issuing key, and
+    /// the trust bundle `ca.crt`.
     ///
     /// Fails, naming the file and what to do, when a key file is damaged or accessible to others.
     pub fn open_or_create(
@@ -63,31 +68,46 @@ impl Authority {
         Ok(authority)
     }
 
-    /// Renews whatever is due: roots at two thirds of their life, the issuing key at half, the
-    /// administrator's certificate at two thirds. True if the trust bundle or the chain changed,
-    /// that is, if whoever holds copies has to take new ones.
+    /// Renews whatever is due: roots at two thirds of their life, the issuing key at half. True if
+    /// the trust bundle or the chain changed, that is, if whoever holds copies has to take new ones.
     pub fn renew(&mut self, now: UnixTime) -> Result<bool, PkiError> {
         let changed = self.renew_roots(now)? | self.renew_issuing(now)?;
-        let admin = LeafRequest::new(Subject::new(Kind::User, "admin")?);
-        if !leaf_files::is_key_elsewhere(self, "admin")? {
-            leaf_files::ensure(self, "admin", &admin, now)?;
-        }
         self.store_bundle()?;
         Ok(changed)
     }
 
-    /// The server's credentials from `server.key` and `server.crt`, made or renewed when due; valid
-    /// for `host_names` (DNS names or addresses) and always for localhost.
+    /// The first administrator's `admin.crt` and `admin.key`, made or renewed when due; `None` if the
+    /// key was moved away.
+    pub fn administrator(&self, now: UnixTime) -> Result<Option<Credentials>, PkiError> {
+        if leaf_files::is_key_elsewhere(self, ADMINISTRATOR)? {
+            return Ok(None);
+        }
+        let request = LeafRequest::new(administrator()?);
+        leaf_files::ensure(self, ADMINISTRATOR, &request, now).map(Some)
+    }
+
+    /// Is there a key of the administrator's, and no certificate of it that `is_good`?
+    pub fn administrator_lacks(
+        &self,
+        is_good: impl FnOnce(&Identity) -> bool,
+    ) -> Result<bool, PkiError> {
+        let (has_key, held) = leaf_files::held(self, ADMINISTRATOR)?;
+        Ok(has_key && !held.is_some_and(|identity| is_good(&identity)))
+    }
+
+    /// The server's credentials from `server.key` and `server.crt`, made or renewed when due.
     pub fn server(
         &self,
         name: &str,
         host_names: &[&str],
         now: UnixTime,
     ) -> Result<Credentials, PkiError> {
-        let request = LeafRequest::new(Subject::new(Kind::Node, name)?)
-            .with_host_names(&LOCAL_NAMES)?
-            .with_host_names(host_names)?;
-        leaf_files::ensure(self, "server", &request, now)
+        self.server_as(&LeafRequest::server(name, host_names)?, now)
+    }
+
+    /// The same, with everything in the certificate as `request` wants it.
+    pub fn server_as(&self, request: &LeafRequest, now: UnixTime) -> Result<Credentials, PkiError> {
+        leaf_files::ensure(self, "server", request, now)
     }
 
     /// Signs a leaf for a public key and returns its chain, leaf first. The leaf never outlives

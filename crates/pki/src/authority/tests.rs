@@ -17,7 +17,9 @@ fn domain() -> TrustDomain {
 }
 
 fn open(dir: &Path, now: UnixTime) -> Result<Authority, PkiError> {
-    Authority::open_or_create(dir, &domain(), now)
+    let authority = Authority::open_or_create(dir, &domain(), now)?;
+    authority.administrator(now)?;
+    Ok(authority)
 }
 
 fn contents(dir: &Path) -> Vec<(String, Vec<u8>)> {
@@ -113,7 +115,7 @@ fn certificates(dir: &Path, name: &str) -> Vec<CertificateDer<'static>> {
 fn a_crash_during_the_first_start_is_completed_by_the_next() {
     let whole = tempfile::tempdir().unwrap();
     open(whole.path(), day(0)).unwrap();
-    let order = ["root-1.pem", "issuing-1.pem", "admin.key", "admin.crt", "ca.crt"];
+    let order = ["root-1.pem", "issuing-1.pem", "ca.crt", "admin.key", "admin.crt"];
     for written in 0..order.len() {
         let dir = tempfile::tempdir().unwrap();
         for name in &order[..written] {
@@ -132,16 +134,70 @@ fn a_crash_during_the_first_start_is_completed_by_the_next() {
 }
 
 #[test]
-fn leaves_are_renewed_at_two_thirds_with_the_same_key() {
+fn a_servers_leaf_is_renewed_at_a_quarter_and_a_persons_at_two_thirds_with_the_same_key() {
     let dir = tempfile::tempdir().unwrap();
     let authority = open(dir.path(), day(0)).unwrap();
     let first = authority.server("one", &[], day(0)).unwrap();
-    let same = authority.server("one", &[], day(4)).unwrap();
+    let same = authority.server("one", &[], day(22)).unwrap();
     assert_eq!(same.chain(), first.chain());
-    let renewed = authority.server("one", &[], day(5)).unwrap();
+    let renewed = authority.server("one", &[], day(23)).unwrap();
     assert_ne!(renewed.chain(), first.chain());
     assert_eq!(renewed.key_der(), first.key_der());
-    assert_eq!(validity(&renewed.chain()[0]).unwrap().1, day(12));
+    assert_eq!(validity(&renewed.chain()[0]).unwrap().1, day(113));
+    let person = |now| {
+        open(dir.path(), now).unwrap();
+        certificates(dir.path(), "admin.crt")
+    };
+    assert_eq!(person(day(59)), person(day(0)));
+    assert_ne!(person(day(60)), person(day(0)));
+}
+
+/// What a scanner sees of a server that renews itself: never less than sixty days left.
+#[test]
+fn a_healthy_servers_certificate_never_has_less_than_sixty_days_left() {
+    let dir = tempfile::tempdir().unwrap();
+    for now in (0..800).step_by(5).map(day) {
+        let authority = open(dir.path(), now).unwrap();
+        let leaf = &authority.server("one", &[], now).unwrap().chain()[0].clone();
+        let left = validity(leaf).unwrap().1.as_secs() - now.as_secs();
+        assert!(left > 60 * DAY, "{} days left", left / DAY);
+    }
+}
+
+#[test]
+fn a_servers_leaf_says_where_its_issuers_revocations_are_and_follows_the_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut authority = open(dir.path(), day(0)).unwrap();
+    let plain = LeafRequest::server("one", &[]).unwrap();
+    let with = |url: &str| LeafRequest { crl_url: Some(url.to_owned()), ..plain.clone() };
+    let leaf = |authority: &Authority, request: &LeafRequest| {
+        authority.server_as(request, day(1)).unwrap().chain()[0].clone()
+    };
+    assert_eq!(certificate::crl_address(&leaf(&authority, &plain)), None);
+    let first = leaf(&authority, &with("https://a.example/crl"));
+    let issuer = certificate::public_key_hash(&authority.issuing_chain()[0]).unwrap();
+    let address = certificate::crl_address(&first).unwrap();
+    assert_eq!(address, format!("https://a.example/crl/{issuer}"));
+    assert_eq!(leaf(&authority, &with("https://a.example/crl")), first, "nothing changed");
+    assert_ne!(leaf(&authority, &with("https://b.example/crl")), first);
+    authority.add_issuing(day(1)).unwrap();
+    let next = certificate::crl_address(&leaf(&authority, &with("https://a.example/crl"))).unwrap();
+    assert_ne!(next, address, "another key has another list");
+    let lists = authority.crls(&[], day(1)).unwrap();
+    assert!(lists.iter().any(|list| next.ends_with(&list.issuer.to_string())));
+}
+
+#[test]
+fn a_shorter_life_by_setting_is_taken_over_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = open(dir.path(), day(0)).unwrap();
+    let end = |days: u64| {
+        let mut request = LeafRequest::server("one", &[]).unwrap();
+        request.lifetime = std::time::Duration::from_secs(days * DAY);
+        let server = authority.server_as(&request, day(1)).unwrap();
+        validity(&server.chain()[0]).unwrap().1
+    };
+    assert_eq!([end(90), end(30), end(30)], [day(91), day(31), day(31)]);
 }
 
 #[test]

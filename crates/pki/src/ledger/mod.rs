@@ -52,7 +52,7 @@ pub struct Ledger {
     length: u64,
     snapshot_length: u64,
     rewrite_length: u64,
-    /// After a failed write nobody knows what is on disk.
+    /// A write failed and nobody knows what is on disk.
     failed: bool,
 }
 
@@ -91,11 +91,11 @@ impl Ledger {
 
     /// Applies the command and makes it durable. A refusal is an outcome, not an error.
     ///
-    /// After an error the state may be ahead of the disk, and the ledger takes no more commands
-    /// until it is opened again.
+    /// After an error the state may be ahead of the disk; the next command starts from what the disk
+    /// has.
     pub fn submit(&mut self, command: Command) -> Result<Outcome, PkiError> {
         if self.failed {
-            return Err(PkiError::io(&self.path)(std::io::Error::other("an earlier write failed")));
+            self.recover()?;
         }
         let before = self.state.index;
         let outcome = self.state.apply(command.clone());
@@ -119,10 +119,24 @@ impl Ledger {
         Ok(())
     }
 
+    /// Reads the file again, and writes it anew: what a failed sync left readable need not be durable.
+    fn recover(&mut self) -> Result<(), PkiError> {
+        let dir = self.path.parent().expect("the ledger lies in a directory");
+        let mut again = Self { rewrite_length: self.rewrite_length, ..Self::open(dir)? };
+        again.rewrite()?;
+        tracing::warn!(file = %self.path.display(), "the register can be written again");
+        *self = again;
+        Ok(())
+    }
+
     fn rewrite_if_long(&mut self) -> Result<(), PkiError> {
         if self.length < self.rewrite_length.max(REWRITE_FACTOR * self.snapshot_length) {
             return Ok(());
         }
+        self.rewrite()
+    }
+
+    fn rewrite(&mut self) -> Result<(), PkiError> {
         let snapshot = encode(self.state.index, &Entry::Snapshot(self.state.clone()));
         let bytes = [record::HEADER, &snapshot].concat();
         self.failed = true;

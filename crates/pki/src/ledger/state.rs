@@ -151,7 +151,8 @@ impl State {
             }
             Command::Revoke { subject, reason, by, at } => {
                 check_lengths([&*reason, &*by])?;
-                self.revoke(subject, at, reason, by);
+                let issued_until = at.max(self.last_issued(&subject));
+                self.revoke(subject, issued_until, reason, by);
                 Ok(Outcome::Done)
             }
             Command::Record { serial, subject, issuer, until, at } => {
@@ -325,6 +326,14 @@ impl State {
         enrolment.key = new;
         enrolment.renewed_at = at;
         Ok(Outcome::Granted { subject, how })
+    }
+
+    /// When the subject last got anything: later than now, if the clock was set back since.
+    fn last_issued(&self, subject: &Subject) -> Seconds {
+        let certificates = self.issued.values().filter(|issued| issued.subject == *subject);
+        let bearers = self.bearers.values().filter(|bearer| bearer.subject == *subject);
+        let times = certificates.map(|issued| issued.at).chain(bearers.map(|b| b.created_at));
+        times.max().unwrap_or(0)
     }
 
     fn revoke(&mut self, subject: Subject, issued_until: Seconds, reason: String, by: String) {

@@ -140,6 +140,22 @@ fn a_long_log_is_rewritten_as_a_snapshot() {
     assert_eq!(reopened.state().index, 200);
 }
 
+/// As when the disk was full for a while: renewals must go on without a restart.
+#[test]
+fn after_a_failed_write_it_goes_on_from_what_is_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let states = sample(dir.path());
+    let mut ledger = Ledger::open(dir.path()).unwrap();
+    ledger.file = File::open(dir.path().join(FILE)).unwrap(); // not for writing
+    assert!(ledger.submit(revoke("agent/c", 50)).is_err());
+    assert_eq!(Ledger::open(dir.path()).unwrap().state(), &states[4]);
+    ledger.submit(revoke("agent/d", 60)).unwrap();
+    let state = Ledger::open(dir.path()).unwrap().state().clone();
+    assert_eq!(&state, ledger.state());
+    assert!(state.is_revoked(&subject("agent/d"), 60));
+    assert!(!state.is_revoked(&subject("agent/c"), 50), "who was told of a failure asks again");
+}
+
 #[test]
 fn a_ledger_others_may_read_is_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -25,18 +25,24 @@ impl Registrar {
     ) -> Result<EnrolAnswer, EnrolError> {
         let applicant = Applicant::from_pem(&request.csr)?;
         applicant.check_name(&request.name)?;
+        if !self.is_invited(request, &applicant) {
+            return Err(self.refuse(Refusal::UnknownToken, &request.name));
+        }
         let id = request.token;
-        // An unknown token costs the same time as a wrong proof.
+        let (name, key) = (request.name.clone(), applicant.key_hash());
+        let command = Command::Redeem { token: id, name, key, at: now.as_secs() };
+        self.grant(command, &applicant, &request.name, now)
+    }
+
+    /// Does the request prove a token that exists? An unknown token costs the same time as a wrong
+    /// proof, so that the time tells nobody which tokens there are.
+    pub(super) fn is_invited(&self, request: &EnrolRequest, applicant: &Applicant) -> bool {
+        let id = request.token;
         let nobody = StoredSecret(Hex([0; 32]));
         let token = self.state().tokens.get(&id);
         let secret = token.map_or(&nobody, |token| &token.secret);
         let proven = is_proven(&secret.0, id, &request.name, applicant.der(), &request.proof);
-        if token.is_none() || !proven {
-            return Err(self.refuse(Refusal::UnknownToken, &request.name));
-        }
-        let (name, key) = (request.name.clone(), applicant.key_hash());
-        let command = Command::Redeem { token: id, name, key, at: now.as_secs() };
-        self.grant(command, &applicant, &request.name, now)
+        token.is_some() && proven
     }
 
     /// Puts an applicant without a token on the list, or answers one that was approved.

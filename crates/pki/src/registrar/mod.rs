@@ -6,6 +6,8 @@
 
 mod administration;
 mod applicants;
+mod own;
+mod revoked_copy;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,10 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::PublicKeyData;
-use rustls::pki_types::{CertificateRevocationListDer, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
 
 pub use self::administration::{BearerSpec, TokenSpec};
-use crate::authority::{Authority, RevokedCertificate};
+use self::revoked_copy::RevokedCopy;
+use crate::authority::{Authority, Crl, RevokedCertificate};
 use crate::bearer::Bearers;
 use crate::certificate::{LeafRequest, public_key_hash, seconds_after_epoch};
 use crate::credentials::certificates_to_pem;
@@ -61,6 +64,7 @@ pub struct Registrar {
     ledger: Ledger,
     revocations: Arc<Revocations>,
     bearers: Arc<Bearers>,
+    revoked_copy: Option<RevokedCopy>,
 }
 
 impl Registrar {
@@ -69,7 +73,8 @@ impl Registrar {
         let authority = Authority::open_or_create(dir, trust_domain, now)?;
         let ledger = Ledger::open(dir)?;
         let bearers = Arc::new(Bearers::new(trust_domain.clone()));
-        let registrar = Self { authority, ledger, revocations: Arc::default(), bearers };
+        let revocations = Arc::default();
+        let registrar = Self { authority, ledger, revocations, bearers, revoked_copy: None };
         registrar.publish();
         Ok(registrar)
     }
@@ -78,7 +83,7 @@ impl Registrar {
         &self.authority
     }
 
-    /// For root exchange and renewal.
+    /// For root exchange.
     pub fn authority_mut(&mut self) -> &mut Authority {
         &mut self.authority
     }
@@ -98,10 +103,7 @@ impl Registrar {
     }
 
     /// Revocation lists for outsiders, one of each of our keys.
-    pub fn crls(
-        &self,
-        now: UnixTime,
-    ) -> Result<Vec<CertificateRevocationListDer<'static>>, PkiError> {
+    pub fn crls(&self, now: UnixTime) -> Result<Vec<Crl>, PkiError> {
         let state = self.state();
         let mut revoked = Vec::new();
         for (serial, issued) in &state.issued {
@@ -157,16 +159,29 @@ impl Registrar {
             request = request.with_host_names(&[&host])?;
         }
         let chain = self.authority.issue(&request, public_key, now)?;
-        let leaf = Identity::from_certificate(&chain[0])?;
-        self.submit(Command::Record {
-            serial: leaf.serial.iter().map(|byte| format!("{byte:02x}")).collect(),
-            subject: subject.clone(),
-            issuer: public_key_hash(&chain[1])?,
-            until: leaf.not_after.as_secs(),
-            at: now.as_secs(),
-        })?;
+        self.record(&chain)?;
         let trust_bundle = certificates_to_pem(self.authority.trust_bundle());
         Ok(EnrolAnswer { chain: certificates_to_pem(&chain), trust_bundle })
+    }
+
+    /// Remembers an issued certificate, for the lists of revoked ones.
+    fn record(&mut self, chain: &[CertificateDer<'static>]) -> Result<(), PkiError> {
+        let [leaf, issuing, ..] = chain else { return Err(IdentityError::Certificate.into()) };
+        let identity = Identity::from_certificate(leaf)?;
+        let serial: String = identity.serial.iter().map(|byte| format!("{byte:02x}")).collect();
+        if self.state().issued.contains_key(&serial) {
+            return Ok(());
+        }
+        let (issuer, until) = (public_key_hash(issuing)?, identity.not_after.as_secs());
+        let at = identity.issued_at().as_secs();
+        self.ledger.submit(Command::Record {
+            serial,
+            subject: identity.subject,
+            issuer,
+            until,
+            at,
+        })?;
+        Ok(())
     }
 
     fn submit(&mut self, command: Command) -> Result<Outcome, EnrolError> {
@@ -186,7 +201,11 @@ impl Registrar {
         refusal.into()
     }
 
+    /// Puts what the register says in force.
     fn publish(&self) {
+        if let Some(copy) = &self.revoked_copy {
+            copy.store(&self.state().revoked);
+        }
         self.bearers.publish(&self.state().bearers);
         let entries = self.state().revoked.iter();
         let set: HashMap<_, _> = entries
@@ -195,3 +214,6 @@ impl Registrar {
         self.revocations.publish(set);
     }
 }
+
+#[cfg(test)]
+mod tests;
