@@ -9,6 +9,7 @@ mod node;
 mod open;
 mod replay;
 mod reserve;
+mod scrub;
 mod select;
 mod snapshot;
 mod statistics;
@@ -63,6 +64,7 @@ struct Inner {
     metadata: MetadataStore,
     account: Mutex<account::Account>,
     reserve: reserve::Reserve,
+    scrub: scrub::Scrub,
     metrics: Arc<Metrics>,
     /// Held as long as the store lives, so that no second process opens the directory.
     _lock: std::fs::File,
