@@ -153,6 +153,8 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
         ("deletions", "Deletions, one per shard.", &metrics.deletions),
         ("blocks_read", "Blocks read from files, not from the cache.", &metrics.blocks_read),
         ("damaged_reads", "Reads that failed for damage.", &metrics.damaged_reads),
+        ("scrubbed_bytes", "Bytes read to find damage.", &metrics.scrubbed_bytes),
+        ("scrub_damage", "Damaged places that the scrub met.", &metrics.scrub_damage),
     ];
     for (noun, help, count) in counters {
         page.counter(&format!("metricstor_storage_{noun}_total"), help, count.get() as f64);
@@ -188,6 +190,11 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
             statistics.commit_queue_bytes as f64,
         ),
         ("reserve_bytes", "Bytes of disk kept aside.", statistics.reserve_bytes as f64),
+        (
+            "scrubbed_timestamp_seconds",
+            "When the scrub had last read every chunk file; 0: not yet.",
+            statistics.scrubbed.unwrap_or(0) as f64 / 1000.0,
+        ),
         (
             "disk_free_bytes",
             "Bytes of the data directory's disk that are left.",

@@ -42,6 +42,8 @@ pub struct StoreConfig {
     pub log_segment_bytes: u64,
     /// Bytes of disk kept aside when space runs out, so that a full one can still be flushed to.
     pub reserve_bytes: u64,
+    /// Every chunk file is read once in so long, to find damage; milliseconds, 0: never.
+    pub scrub_interval_ms: i64,
     /// A shard is flushed when its head holds this many bytes…
     pub flush_head_bytes: usize,
     /// …or its oldest sample in memory has waited this long.
@@ -78,6 +80,7 @@ impl StoreConfig {
             block_cache_bytes: 64 << 10,
             log_segment_bytes: 64 << 20,
             reserve_bytes: 0,
+            scrub_interval_ms: 7 * 24 * 3_600_000,
             flush_head_bytes: 64 << 20,
             flush_interval: Duration::from_secs(30 * 60),
         }

@@ -40,6 +40,10 @@ pub struct Metrics {
     pub blocks_read: Count,
     /// Reads that failed because the file is damaged.
     pub damaged_reads: Count,
+    /// Bytes read by the scrub.
+    pub scrubbed_bytes: Count,
+    /// Damaged places that the scrub met.
+    pub scrub_damage: Count,
     pub pauses: Pauses,
 }
 

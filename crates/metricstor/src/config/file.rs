@@ -65,6 +65,8 @@ pub struct Storage {
     /// Disk space kept aside, so that a full disk can still be flushed to and freed; held when less
     /// than eight times as much is left.
     pub reserve: Size,
+    /// Every chunk file is read once in this time, to find damage early; 0: never.
+    pub scrub_interval: Span,
     /// Samples further ahead of the clock are refused.
     pub future_limit: Span,
     /// Series, all together.
@@ -219,6 +221,7 @@ impl Default for Storage {
             retention: Span(config.retention_ms),
             retention_size: config.retention_bytes.map(|bytes| Size(bytes as usize)),
             reserve: Size(64 << 20),
+            scrub_interval: Span(config.scrub_interval_ms),
             future_limit: Span(config.future_max_ms),
             max_series: config.series_max,
             max_labels: config.labels.count_max,

@@ -92,6 +92,7 @@ fn store(file: &File) -> Result<StoreConfig, ConfigError> {
             value_size_max: at_least_one("storage.max_label_value", storage.max_label_value.0)?,
         },
         reserve_bytes: storage.reserve.0 as u64,
+        scrub_interval_ms: storage.scrub_interval.0,
         exemplars_max: storage.max_exemplars,
         commit_linger: storage.commit_linger.duration(),
         ..defaults

@@ -29,7 +29,7 @@ pub use format::{ColumnKind, DENSE_LEVEL, FileMeta};
 pub use merge::Merge;
 pub use reader::ChunkFile;
 pub use scratch::Scratch;
-pub use scrub::{Damage, Description};
+pub use scrub::{ContentCheck, Damage, Description};
 pub use writer::{ChunkFileWriter, FileSummary};
 
 /// What a chunk file's name ends with; before it stands the SHA-256 of the content in hex.

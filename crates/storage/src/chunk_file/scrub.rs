@@ -1,6 +1,7 @@
 //! Checking every byte of a file, and describing it for people.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use metricstor_chunk::body;
 use metricstor_model::{Labels, Samples, TimeRange};
@@ -169,19 +170,67 @@ impl ChunkFile {
             return Ok(());
         };
         let mut hash = Sha256::new();
-        let mut buffer = vec![0; 256 << 10];
-        let mut offset = 0;
-        while offset < self.size {
-            let length = (self.size - offset).min(buffer.len() as u64) as usize;
-            read_at(&*self.file, &self.path, &mut buffer[..length], offset)?;
-            hash.update(&buffer[..length]);
-            offset += length as u64;
-        }
-        let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        self.hash_content(&mut hash, 0, self.size)?;
+        let hex = hex(hash);
         if hex != promised {
             found.add(0, None, format!("the content's hash is {hex}"));
         }
         Ok(())
+    }
+
+    /// Reads so many bytes from an offset on.
+    fn hash_content(
+        &self,
+        hash: &mut Sha256,
+        mut offset: u64,
+        bytes: u64,
+    ) -> Result<(), ChunkFileError> {
+        let mut buffer = vec![0; 256 << 10];
+        let end = offset.saturating_add(bytes).min(self.size);
+        while offset < end {
+            let length = (end - offset).min(buffer.len() as u64) as usize;
+            read_at(&*self.file, &self.path, &mut buffer[..length], offset)?;
+            hash.update(&buffer[..length]);
+            offset += length as u64;
+        }
+        Ok(())
+    }
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Compares a file's content with its name, a part at a time.
+pub struct ContentCheck {
+    file: Arc<ChunkFile>,
+    hash: Sha256,
+    offset: u64,
+}
+
+impl ContentCheck {
+    pub fn new(file: Arc<ChunkFile>) -> Self {
+        Self { file, hash: Sha256::new(), offset: 0 }
+    }
+
+    pub fn file(&self) -> &ChunkFile {
+        &self.file
+    }
+
+    /// Bytes that are not read yet.
+    pub fn left(&self) -> u64 {
+        self.file.size - self.offset
+    }
+
+    /// Reads at most so many bytes more; once all are read: is the content what the name says?
+    pub fn step(&mut self, bytes: u64) -> Result<Option<bool>, ChunkFileError> {
+        self.file.hash_content(&mut self.hash, self.offset, bytes)?;
+        self.offset = self.offset.saturating_add(bytes).min(self.file.size);
+        if self.left() > 0 {
+            return Ok(None);
+        }
+        let name = self.file.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        Ok(Some(name.strip_suffix(EXTENSION) == Some(hex(self.hash.clone()).as_str())))
     }
 }
 

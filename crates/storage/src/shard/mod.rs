@@ -132,6 +132,11 @@ impl Shard {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
+    /// The chunk files at this moment.
+    pub fn files(&self) -> Arc<FileSet> {
+        self.live().files.clone()
+    }
+
     /// Bytes of all chunk files.
     pub fn file_bytes(&self) -> u64 {
         self.live().files.bytes()

@@ -9,6 +9,7 @@ mod node;
 mod open;
 mod replay;
 mod reserve;
+mod scrub;
 mod select;
 mod snapshot;
 mod statistics;
@@ -65,6 +66,7 @@ struct Inner {
     account: Mutex<account::Account>,
     block_cache: Arc<BlockCache>,
     reserve: reserve::Reserve,
+    scrub: scrub::Scrub,
     metrics: Arc<Metrics>,
     /// Held as long as the store lives, so that no second process opens the directory.
     _lock: std::fs::File,

@@ -11,6 +11,7 @@ use super::account::Account;
 use super::node::{self, Node};
 use super::replay::replay;
 use super::reserve::Reserve;
+use super::scrub::Scrub;
 use super::worker::Worker;
 use super::{Clock, Inner, Shards, Store};
 use crate::chunk_file::BlockCache;
@@ -102,6 +103,7 @@ impl Store {
             committer,
             series: recovery.series.into(),
             index_is_full: AtomicBool::new(false),
+            scrub: Scrub::default(),
             metadata: MetadataStore::load(&config.dir.join(METADATA)),
             metrics,
             _lock: lock,

@@ -31,6 +31,8 @@ pub struct Statistics {
     pub commit_queue_bytes: usize,
     /// Bytes of disk kept aside.
     pub reserve_bytes: u64,
+    /// When the scrub had last read every file; milliseconds since the epoch.
+    pub scrubbed: Option<i64>,
     /// Bytes of the disk that are left; `None` if it does not say.
     pub free_bytes: Option<u64>,
 }
@@ -80,6 +82,7 @@ impl Store {
             known_bytes,
             reserve_bytes: reserve.held(),
             free_bytes: reserve.free(),
+            scrubbed: self.inner.scrub.last_pass(),
             ..Default::default()
         };
         for shard in &self.inner.shards.shards {

@@ -37,7 +37,10 @@ impl Worker {
                 inner.save_metadata();
             }
         })?;
-        worker.every_tick("merge", |inner, _| inner.merge_and_forget())?;
+        worker.every_tick("merge", |inner, _| {
+            inner.merge_and_forget();
+            inner.scrub();
+        })?;
         Ok(worker)
     }
 
