@@ -24,6 +24,13 @@ impl Outcome {
         }
     }
 
+    /// Is there a warning or info with these words?
+    pub fn tells(&self, words: &str) -> bool {
+        let Self::Answered(body) = self else { return false };
+        let texts = ["warnings", "infos"].into_iter().filter_map(|kind| body[kind].as_array());
+        texts.flatten().filter_map(Value::as_str).any(|text| text.contains(words))
+    }
+
     pub fn refusal(&self) -> Option<&str> {
         match self {
             Self::Refused(text) => Some(text),

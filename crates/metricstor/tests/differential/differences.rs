@@ -30,8 +30,11 @@ pub fn reason(
     let text = question.text.as_str();
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     let noted = difference.starts_with("warnings") || difference.starts_with("infos");
+    if question.is_range() && parts::has_moving_parameter(text) {
+        return Some("Prometheus moves @ in an aggregation's parameter along with the steps");
+    }
     if noted {
-        return note(question, difference);
+        return note(question, reference, own, difference);
     }
     if reference.refusal().is_some_and(|theirs| theirs.contains("<Item ")) {
         return own.refusal().map(|_| "3.6: errors name tokens");
@@ -44,8 +47,13 @@ pub fn reason(
         if error.contains("runtime error") || error.contains("have no zero bucket") {
             return Some("3.5 fails with an error of its runtime");
         }
-        let same_labels = error.contains("same labelset") && has(&["label_", "-("]);
-        return same_labels.then_some("3.9: relabelled series that never meet are united");
+        let same_labels = error.contains("same labelset");
+        if same_labels && text.matches(")[").count() > 1 {
+            return Some("3.13: subqueries end with the query's last step");
+        }
+        let relabels = has(&["label_", "-("]);
+        return (same_labels && relabels)
+            .then_some("3.9: relabelled series that never meet are united");
     }
     if is_inconsistent(reference) && !is_inconsistent(own) {
         return Some("3.5 loses buckets when it adds up histograms of several layouts");
@@ -56,20 +64,21 @@ pub fn reason(
     if has(&["exp(", "^"]) && has(&["sin(", "cos(", "tan("]) {
         return Some("an angle whose last digit is more than a turn");
     }
-    let native = has(&["nh_total", "nc_total", "ng", "mix", "__name__"]);
-    if native && has(&["count_values"]) {
+    if is_about_histograms(text) && has(&["count_values"]) {
         return Some("3.9: histograms are added up with compensation");
     }
-    if question.is_range() && parts::has_moving_parameter(text) {
-        return Some("Prometheus moves @ in an aggregation's parameter along with the steps");
-    }
-    if text.matches('@').count() > 1 && text.contains(")[") {
+    if parts::has_misplaced_time(text, question.start_ms()) {
         return Some("Prometheus misplaces @ in a subquery that begins at the query's own time");
     }
     if has(&["stddev", "stdvar"]) && has(&["ts_of", "moment", "time", "1e10"]) {
         return Some("variances of large numbers depend on the order of series");
     }
     None
+}
+
+/// May the query read native histograms?
+fn is_about_histograms(text: &str) -> bool {
+    ["nh_total", "nc_total", "ng", "mix", "__name__"].iter().any(|name| text.contains(name))
 }
 
 /// Differences that vanish when Prometheus 3.5 is asked otherwise for the same.
@@ -82,8 +91,7 @@ pub fn reason_by_time(
     if question.text.contains(")[") && question.without_rest().is_some_and(ends_alike) {
         return Some("3.13: subqueries end with the query's last step");
     }
-    let reused = ["resets", "changes", "sum_over_time", "avg_over_time"];
-    if !question.is_range() || !reused.iter().any(|name| question.text.contains(name)) {
+    if !question.is_range() || !is_about_histograms(&question.text) {
         return None;
     }
     let steps = by_time(own);
@@ -94,21 +102,26 @@ pub fn reason_by_time(
     steps.iter().all(same).then_some("3.5 reuses histograms of one step for the next")
 }
 
-fn note(question: &Question, difference: &str) -> Option<&'static str> {
+fn note(
+    question: &Question,
+    reference: &Outcome,
+    own: &Outcome,
+    difference: &str,
+) -> Option<&'static str> {
     for (text, reason) in [
         ("sort is ineffective", "3.12: sort_* in range queries is warned of"),
         ("conflicting counter", "3.7: conflicting counter resets are warned of"),
         ("for metric name", "3.6: annotations of histogram_quantile leave out empty names"),
         ("monotonicity", "3.10: forced monotonicity is told with its buckets"),
         ("omitted", "which ten of many annotations are shown"),
-        (
-            "incompatible sample types",
-            "the last of several is told: the order of series is the store's",
-        ),
     ] {
         if difference.contains(text) {
             return Some(reason);
         }
+    }
+    let tells = |outcome: &Outcome| outcome.tells("encountered for binary operator");
+    if difference.contains("incompatible") && tells(reference) && tells(own) {
+        return Some("the last of several is told: the order of series is the store's");
     }
     if question.text.contains('^') && difference.contains("quantile value should be") {
         return Some("the last digit of a transcendental function, made visible");
