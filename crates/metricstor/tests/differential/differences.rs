@@ -1,5 +1,7 @@
 //! What later versions of Prometheus do differently than version 3.5: we follow the later ones.
 
+use std::collections::BTreeSet;
+
 use crate::answer::{Outcome, by_time, compare, is_inconsistent};
 use crate::grammar::Question;
 use crate::parts;
@@ -67,7 +69,7 @@ pub fn reason(
     if is_about_histograms(text) && has(&["count_values"]) {
         return Some("3.9: histograms are added up with compensation");
     }
-    if parts::has_misplaced_time(text, question.start_ms()) {
+    if parts::has_misplaced_time(text, question.start_ms(), question.end_ms()) {
         return Some("Prometheus misplaces @ in a subquery that begins at the query's own time");
     }
     if has(&["stddev", "stdvar"]) && has(&["ts_of", "moment", "time", "1e10"]) {
@@ -102,22 +104,62 @@ pub fn reason_by_time(
     steps.iter().all(same).then_some("3.5 reuses histograms of one step for the next")
 }
 
+/// What later versions tell besides, or in other words: the earlier texts become the later ones, and
+/// nothing else is different.
+fn note_of_later_version(
+    reference: &Outcome,
+    own: &Outcome,
+    difference: &str,
+) -> Option<&'static str> {
+    const NEW: [(&str, &str); 2] = [
+        ("sort is ineffective", "3.12: sort_* in range queries is warned of"),
+        ("conflicting counter", "3.7: conflicting counter resets are warned of"),
+    ];
+    let is_new = |text: &String| NEW.iter().any(|(new, _)| text.contains(new));
+    let theirs: BTreeSet<String> = reference.notes().into_iter().map(reworded).collect();
+    let own = own.notes().into_iter().filter(|text| !is_new(text)).map(without_buckets);
+    if theirs != own.collect() {
+        return None;
+    }
+    let new = NEW.iter().find(|(text, _)| difference.contains(text)).map(|(_, reason)| *reason);
+    let buckets = "3.10: forced monotonicity is told with its buckets";
+    let buckets = difference.contains("monotonicity").then_some(buckets);
+    new.or(buckets).or(Some("3.6: annotations leave out names that are removed"))
+}
+
+/// Without the name of a metric where later versions do not tell it: where it is empty, and of
+/// histograms whose results have lost it.
+fn reworded(text: String) -> String {
+    let of_histogram = ["bucket label \"le\"", "mix of classic and native", "input to histogram_"];
+    let is_told = !of_histogram.iter().any(|part| text.contains(part));
+    match text.split_once(" for metric name \"") {
+        Some((before, rest)) => match rest.split_once('"') {
+            Some((name, after)) if name.is_empty() || !is_told => format!("{before}{after}"),
+            _ => text,
+        },
+        None => text,
+    }
+}
+
+/// Without the buckets that were made monotonic.
+fn without_buckets(text: String) -> String {
+    match (text.split_once(", from buckets "), text.rsplit_once(" (")) {
+        (Some((before, _)), Some((_, place))) => format!("{before} ({place}"),
+        _ => text,
+    }
+}
+
 fn note(
     question: &Question,
     reference: &Outcome,
     own: &Outcome,
     difference: &str,
 ) -> Option<&'static str> {
-    for (text, reason) in [
-        ("sort is ineffective", "3.12: sort_* in range queries is warned of"),
-        ("conflicting counter", "3.7: conflicting counter resets are warned of"),
-        ("for metric name", "3.6: annotations of histogram_quantile leave out empty names"),
-        ("monotonicity", "3.10: forced monotonicity is told with its buckets"),
-        ("omitted", "which ten of many annotations are shown"),
-    ] {
-        if difference.contains(text) {
-            return Some(reason);
-        }
+    if let Some(reason) = note_of_later_version(reference, own, difference) {
+        return Some(reason);
+    }
+    if difference.contains("omitted") {
+        return Some("which ten of many annotations are shown");
     }
     let tells = |outcome: &Outcome| outcome.tells("encountered for binary operator");
     if difference.contains("incompatible") && tells(reference) && tells(own) {

@@ -29,6 +29,13 @@ impl Question {
         }
     }
 
+    pub fn end_ms(&self) -> i64 {
+        match &self.times {
+            Times::At(_) => self.start_ms(),
+            Times::Range { end, .. } => end * 1000,
+        }
+    }
+
     /// Another text at the same times.
     pub fn with(&self, text: &str) -> Self {
         Self { text: text.to_owned(), times: self.times.clone() }

@@ -76,15 +76,15 @@ pub fn has_moving_parameter(text: &str) -> bool {
 
 /// Is there `@` in a subquery whose first step is the start of what it stands in? Prometheus adjusts the
 /// selectors inside to the subquery's own start, but not if that is where the evaluation begins anyway.
-pub fn has_misplaced_time(text: &str, start: i64) -> bool {
-    metricstor_promql::parse(text).is_ok_and(|whole| is_misplaced(&whole, start))
+pub fn has_misplaced_time(text: &str, start: i64, end: i64) -> bool {
+    metricstor_promql::parse(text).is_ok_and(|whole| is_misplaced(&whole, start, end))
 }
 
-fn is_misplaced(expr: &Expr, start: i64) -> bool {
+fn is_misplaced(expr: &Expr, start: i64, end: i64) -> bool {
     /// Of a subquery that names none: a minute, as the servers are configured.
     const STEP: DurationExpr = DurationExpr::Constant(60_000);
     let ExprKind::Subquery(subquery) = &expr.kind else {
-        return children(expr).into_iter().any(|child| is_misplaced(child, start));
+        return children(expr).into_iter().any(|child| is_misplaced(child, start, end));
     };
     let step = subquery.step.as_ref().unwrap_or(&STEP);
     let (
@@ -97,12 +97,13 @@ fn is_misplaced(expr: &Expr, start: i64) -> bool {
     };
     let at = match subquery.at {
         Some(At::Timestamp(at)) => at,
-        _ => start,
+        Some(At::End) => end,
+        Some(At::Start) | None => start,
     };
     let first = (at - offset - range).div_euclid(*step) * step + step;
     let mut inside = Vec::new();
     collect(&subquery.expr, &mut inside);
-    first == start && inside.into_iter().any(has_time) || is_misplaced(&subquery.expr, first)
+    first == start && inside.into_iter().any(has_time) || is_misplaced(&subquery.expr, first, end)
 }
 
 /// Is this a selector or subquery with `@`?
