@@ -6,7 +6,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use metricstor_model::SelectError;
-use metricstor_promql::QueryError;
+use metricstor_promql::{ParseError, QueryError};
 
 use crate::json::push_html_string;
 
@@ -109,13 +109,20 @@ impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
         let text = error.to_string();
         match error {
-            QueryError::Parse(_) | QueryError::Invalid(_) => Self::parameter("query", text),
+            QueryError::Parse(error) => Self::from(error),
+            QueryError::Invalid(_) => Self::parameter("query", text),
             QueryError::Execution(_) => Self::new(ErrorType::Execution, text),
             QueryError::Limit { name, .. } => Self::beyond(name, &text),
             QueryError::Cancelled => Self::new(ErrorType::Canceled, text),
             QueryError::Timeout => Self::new(ErrorType::Timeout, text),
             QueryError::Source(source) => Self { text, ..Self::from(source) },
         }
+    }
+}
+
+impl From<ParseError> for ApiError {
+    fn from(error: ParseError) -> Self {
+        Self { limit: error.limit, ..Self::parameter("query", error) }
     }
 }
 

@@ -132,7 +132,13 @@ fn fifty_heavy_queries_at_once_stay_in_bounds_and_samples_keep_coming_in() {
 
 /// A query that means harm, and what it may be answered: a status, and a word of its reason.
 fn harmful() -> Vec<(String, &'static [(u16, &'static str)])> {
+    let programs = (0..400).map(|i| format!("up{{a=~\"\\\\pL{{100}}x{i}\"}}"));
+    let programs = programs.collect::<Vec<_>>().join(" or ");
+    let hosts = (0..5000).map(|i| format!("host-{i:05}.example.com:9100"));
+    let hosts = hosts.collect::<Vec<_>>().join("|");
     vec![
+        (programs, &[(400, "MiB of memory")]),
+        (format!("load{{id=~\"{hosts}\"}}"), &[(200, "success")]),
         ("up + ".repeat(2 << 20), &[(413, "bad_data")]),
         (format!("up{}", " ".repeat(2 << 20)), &[(400, "bytes long")]),
         (format!("{}1{}", "(".repeat(100_000), ")".repeat(100_000)), &[(400, "nested")]),
@@ -174,6 +180,12 @@ fn harmful_queries_are_refused_or_answered_in_bounds_while_samples_keep_coming_i
         let fits = allowed.iter().any(|(code, word)| code == status && text.contains(word));
         assert!(fits, "{query}: {status} {text}");
     }
+    let metrics = server.get("/metrics").text();
+    let counted = |counter: &str| assert!(metrics.contains(counter), "{counter}: {metrics}");
+    for reason in ["query_length", "query_depth", "query_chain", "query_regexes"] {
+        counted(&format!("metricstor_http_refused_queries_total{{reason=\"{reason}\"}} "));
+    }
+    counted("metricstor_http_requests_total{path=\"/api/v1/query\",code=\"413\"} ");
     let peak = peak_memory(&server);
     // Besides what two queries hold there are the bodies of those that wait.
     assert!(peak < before + 2 * 4 * 32 + 50 * 12, "{before} MiB before, {peak} MiB at most");

@@ -25,7 +25,7 @@ pub use histogram::{
     Span, Trim,
 };
 pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME, TENANT_LABEL};
-pub use matcher::{MatchOp, Matcher, Pattern, RegexError};
+pub use matcher::{MatchOp, Matcher, Pattern, Programs, RegexError};
 pub use sample::{STALE_NAN, Samples, TimeRange, is_stale};
 pub use select::{SelectError, SeriesSet};
 pub use series_id::SeriesId;

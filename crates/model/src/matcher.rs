@@ -6,6 +6,7 @@
 
 mod class;
 mod parser;
+mod programs;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod text;
 
 use std::sync::Arc;
 
+pub use programs::Programs;
 use shape::Shape;
 
 /// How a matcher compares.
@@ -60,15 +62,18 @@ pub struct RegexError {
     pub reason: String,
 }
 
+impl RegexError {
+    fn new(pattern: &str, reason: String) -> Self {
+        Self { pattern: pattern.chars().take(200).collect(), reason }
+    }
+}
+
 impl Matcher {
     /// Fails for a regular expression that does not parse or is too large.
     pub fn new(op: MatchOp, name: &str, value: &str) -> Result<Self, RegexError> {
         let shape = match op {
             MatchOp::Regex | MatchOp::NotRegex => {
-                let shape = Shape::of(value).map_err(|reason| RegexError {
-                    pattern: value.chars().take(200).collect(),
-                    reason,
-                })?;
+                let shape = Shape::of(value).map_err(|reason| RegexError::new(value, reason))?;
                 Some(Arc::new(shape))
             }
             MatchOp::Equal | MatchOp::NotEqual => None,
@@ -112,6 +117,11 @@ impl Matcher {
             None => value == self.value,
             Some(shape) => shape.contains(value),
         }
+    }
+
+    /// The memory that the matcher's regular expression takes.
+    fn program_size(&self) -> usize {
+        self.shape.as_deref().map_or(0, Shape::size)
     }
 
     /// The described values, for an index.

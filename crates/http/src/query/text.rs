@@ -2,26 +2,52 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use metricstor_promql::{Description, Expr, ParseError, describe, parse_with, pretty};
 
+use super::run::{Ask, run};
 use crate::app::App;
+use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::json::{push_html_string, push_number, push_value};
 use crate::param::read_form;
-use crate::reply::success;
 
-pub async fn format(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let form = read_form(request, &app.config.requests).await?;
-    let expr = parsed(&app, form.get("query")).map_err(|e| ApiError::parameter("query", e))?;
-    Ok(success(|out| push_html_string(out, &pretty(&expr))))
+pub async fn format(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    show(&app, &caller, request, |out, expr| push_html_string(out, &pretty(expr))).await
 }
 
-pub async fn parse(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+pub async fn parse(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    show(&app, &caller, request, |out, expr| push_description(out, &describe(expr))).await
+}
+
+/// Parsing takes its turn like evaluating: regular expressions are compiled on the way.
+async fn show(
+    app: &Arc<App>,
+    caller: &Caller,
+    request: Request,
+    push: impl FnOnce(&mut Vec<u8>, &Expr) + Send + 'static,
+) -> Result<Response, ApiError> {
+    let ask = Ask::json(app, &request);
     let form = read_form(request, &app.config.requests).await?;
-    let expr = parsed(&app, form.get("query")).map_err(|e| ApiError::parameter("query", e))?;
-    Ok(success(|out| push_description(out, &describe(&expr))))
+    run(app, caller, ask, move |reading, sink| {
+        let expr = parsed(reading.app, form.get("query"))?;
+        let out = sink.out();
+        out.extend_from_slice(br#"{"status":"success","data":"#);
+        push(out, &expr);
+        out.push(b'}');
+        Ok(())
+    })
+    .await
 }
 
 /// A query's tree, of the language that the settings allow.

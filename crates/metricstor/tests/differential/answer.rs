@@ -24,6 +24,18 @@ impl Outcome {
         }
     }
 
+    /// All warnings and infos.
+    pub fn notes(&self) -> BTreeSet<String> {
+        let Self::Answered(body) = self else { return BTreeSet::new() };
+        let texts = ["warnings", "infos"].into_iter().filter_map(|kind| body[kind].as_array());
+        texts.flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// Is there a warning or info with these words?
+    pub fn tells(&self, words: &str) -> bool {
+        self.notes().iter().any(|text| text.contains(words))
+    }
+
     pub fn refusal(&self) -> Option<&str> {
         match self {
             Self::Refused(text) => Some(text),

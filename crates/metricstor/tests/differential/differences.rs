@@ -1,5 +1,7 @@
 //! What later versions of Prometheus do differently than version 3.5: we follow the later ones.
 
+use std::collections::BTreeSet;
+
 use crate::answer::{Outcome, by_time, compare, is_inconsistent};
 use crate::grammar::Question;
 use crate::parts;
@@ -30,8 +32,11 @@ pub fn reason(
     let text = question.text.as_str();
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     let noted = difference.starts_with("warnings") || difference.starts_with("infos");
+    if question.is_range() && parts::has_moving_parameter(text) {
+        return Some("Prometheus moves @ in an aggregation's parameter along with the steps");
+    }
     if noted {
-        return note(question, difference);
+        return note(question, reference, own, difference);
     }
     if reference.refusal().is_some_and(|theirs| theirs.contains("<Item ")) {
         return own.refusal().map(|_| "3.6: errors name tokens");
@@ -44,8 +49,13 @@ pub fn reason(
         if error.contains("runtime error") || error.contains("have no zero bucket") {
             return Some("3.5 fails with an error of its runtime");
         }
-        let same_labels = error.contains("same labelset") && has(&["label_", "-("]);
-        return same_labels.then_some("3.9: relabelled series that never meet are united");
+        let same_labels = error.contains("same labelset");
+        if same_labels && text.matches(")[").count() > 1 {
+            return Some("3.13: subqueries end with the query's last step");
+        }
+        let relabels = has(&["label_", "-("]);
+        return (same_labels && relabels)
+            .then_some("3.9: relabelled series that never meet are united");
     }
     if is_inconsistent(reference) && !is_inconsistent(own) {
         return Some("3.5 loses buckets when it adds up histograms of several layouts");
@@ -56,20 +66,21 @@ pub fn reason(
     if has(&["exp(", "^"]) && has(&["sin(", "cos(", "tan("]) {
         return Some("an angle whose last digit is more than a turn");
     }
-    let native = has(&["nh_total", "nc_total", "ng", "mix", "__name__"]);
-    if native && has(&["count_values"]) {
+    if is_about_histograms(text) && has(&["count_values"]) {
         return Some("3.9: histograms are added up with compensation");
     }
-    if question.is_range() && parts::has_moving_parameter(text) {
-        return Some("Prometheus moves @ in an aggregation's parameter along with the steps");
-    }
-    if text.matches('@').count() > 1 && text.contains(")[") {
+    if parts::has_misplaced_time(text, question.start_ms(), question.end_ms()) {
         return Some("Prometheus misplaces @ in a subquery that begins at the query's own time");
     }
     if has(&["stddev", "stdvar"]) && has(&["ts_of", "moment", "time", "1e10"]) {
         return Some("variances of large numbers depend on the order of series");
     }
     None
+}
+
+/// May the query read native histograms?
+fn is_about_histograms(text: &str) -> bool {
+    ["nh_total", "nc_total", "ng", "mix", "__name__"].iter().any(|name| text.contains(name))
 }
 
 /// Differences that vanish when Prometheus 3.5 is asked otherwise for the same.
@@ -82,8 +93,7 @@ pub fn reason_by_time(
     if question.text.contains(")[") && question.without_rest().is_some_and(ends_alike) {
         return Some("3.13: subqueries end with the query's last step");
     }
-    let reused = ["resets", "changes", "sum_over_time", "avg_over_time"];
-    if !question.is_range() || !reused.iter().any(|name| question.text.contains(name)) {
+    if !question.is_range() || !is_about_histograms(&question.text) {
         return None;
     }
     let steps = by_time(own);
@@ -94,21 +104,66 @@ pub fn reason_by_time(
     steps.iter().all(same).then_some("3.5 reuses histograms of one step for the next")
 }
 
-fn note(question: &Question, difference: &str) -> Option<&'static str> {
-    for (text, reason) in [
+/// What later versions tell besides, or in other words: the earlier texts become the later ones, and
+/// nothing else is different.
+fn note_of_later_version(
+    reference: &Outcome,
+    own: &Outcome,
+    difference: &str,
+) -> Option<&'static str> {
+    const NEW: [(&str, &str); 2] = [
         ("sort is ineffective", "3.12: sort_* in range queries is warned of"),
         ("conflicting counter", "3.7: conflicting counter resets are warned of"),
-        ("for metric name", "3.6: annotations of histogram_quantile leave out empty names"),
-        ("monotonicity", "3.10: forced monotonicity is told with its buckets"),
-        ("omitted", "which ten of many annotations are shown"),
-        (
-            "incompatible sample types",
-            "the last of several is told: the order of series is the store's",
-        ),
-    ] {
-        if difference.contains(text) {
-            return Some(reason);
-        }
+    ];
+    let is_new = |text: &String| NEW.iter().any(|(new, _)| text.contains(new));
+    let theirs: BTreeSet<String> = reference.notes().into_iter().map(reworded).collect();
+    let own = own.notes().into_iter().filter(|text| !is_new(text)).map(without_buckets);
+    if theirs != own.collect() {
+        return None;
+    }
+    let new = NEW.iter().find(|(text, _)| difference.contains(text)).map(|(_, reason)| *reason);
+    let buckets = "3.10: forced monotonicity is told with its buckets";
+    let buckets = difference.contains("monotonicity").then_some(buckets);
+    new.or(buckets).or(Some("3.6: annotations leave out names that are removed"))
+}
+
+/// Without the name of a metric where later versions do not tell it: where it is empty, and of
+/// histograms whose results have lost it.
+fn reworded(text: String) -> String {
+    let of_histogram = ["bucket label \"le\"", "mix of classic and native", "input to histogram_"];
+    let is_told = !of_histogram.iter().any(|part| text.contains(part));
+    match text.split_once(" for metric name \"") {
+        Some((before, rest)) => match rest.split_once('"') {
+            Some((name, after)) if name.is_empty() || !is_told => format!("{before}{after}"),
+            _ => text,
+        },
+        None => text,
+    }
+}
+
+/// Without the buckets that were made monotonic.
+fn without_buckets(text: String) -> String {
+    match (text.split_once(", from buckets "), text.rsplit_once(" (")) {
+        (Some((before, _)), Some((_, place))) => format!("{before} ({place}"),
+        _ => text,
+    }
+}
+
+fn note(
+    question: &Question,
+    reference: &Outcome,
+    own: &Outcome,
+    difference: &str,
+) -> Option<&'static str> {
+    if let Some(reason) = note_of_later_version(reference, own, difference) {
+        return Some(reason);
+    }
+    if difference.contains("omitted") {
+        return Some("which ten of many annotations are shown");
+    }
+    let tells = |outcome: &Outcome| outcome.tells("encountered for binary operator");
+    if difference.contains("incompatible") && tells(reference) && tells(own) {
+        return Some("the last of several is told: the order of series is the store's");
     }
     if question.text.contains('^') && difference.contains("quantile value should be") {
         return Some("the last digit of a transcendental function, made visible");

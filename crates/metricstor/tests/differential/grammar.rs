@@ -21,6 +21,21 @@ impl Question {
         matches!(self.times, Times::Range { .. })
     }
 
+    /// Milliseconds.
+    pub fn start_ms(&self) -> i64 {
+        match &self.times {
+            Times::At(time) => (time.parse::<f64>().unwrap() * 1000.0).round() as i64,
+            Times::Range { start, .. } => start * 1000,
+        }
+    }
+
+    pub fn end_ms(&self) -> i64 {
+        match &self.times {
+            Times::At(_) => self.start_ms(),
+            Times::Range { end, .. } => end * 1000,
+        }
+    }
+
     /// Another text at the same times.
     pub fn with(&self, text: &str) -> Self {
         Self { text: text.to_owned(), times: self.times.clone() }

@@ -49,14 +49,9 @@ fn random_queries_are_answered_as_prometheus_answers_them() {
     let seed = setting("METRICSTOR_DIFFERENTIAL_SEED", 1) as u64;
     let usual = support::now() / 3600 * 3600 - 2 * 3600;
     let base = setting("METRICSTOR_DIFFERENTIAL_BASE", usual as usize) as i64;
-    for message in data::messages(base, &mut Random::new(seed)) {
-        let body = snap::raw::Encoder::new().compress_vec(&message).unwrap();
-        for address in [server.plain, prometheus.address] {
-            let headers = &support::remote_write::HEADERS;
-            let reply = support::request(address, "POST", "/api/v1/write", headers, &body).unwrap();
-            assert_eq!(reply.status, 204, "{address}: {}", reply.text());
-        }
-    }
+    let messages = data::messages(base, &mut Random::new(seed));
+    push(&messages, server.plain);
+    push(&messages, prometheus.address);
     if let Ok(path) = std::env::var("METRICSTOR_DIFFERENTIAL_PATH") {
         for address in [prometheus.address, server.plain] {
             let reply = support::request(address, "GET", &path, &[], b"").unwrap();
@@ -68,7 +63,10 @@ fn random_queries_are_answered_as_prometheus_answers_them() {
     let (mut tally, mut differing) = (BTreeMap::new(), Vec::new());
     for _ in 0..setting("METRICSTOR_DIFFERENTIAL", FEW) {
         let question = grammar.question();
-        let verdict = judge(server.plain, prometheus.address, &question, base);
+        let mut verdict = judge(server.plain, prometheus.address, &question, base);
+        if matches!(verdict, Verdict::Differs(_)) && vanishes(&messages, server.plain, &question) {
+            verdict = Verdict::Explained("3.5 answers otherwise when it has answered nothing yet");
+        }
         if let Verdict::Differs(difference) = &verdict {
             differing.push(format!("{}\n    {difference}", question.path()));
         }
@@ -81,6 +79,23 @@ fn random_queries_are_answered_as_prometheus_answers_them() {
         "{} differ (seed {seed}, base {base}):\n{shown}",
         differing.len()
     );
+}
+
+fn push(messages: &[Vec<u8>], address: SocketAddr) {
+    for message in messages {
+        let body = snap::raw::Encoder::new().compress_vec(message).unwrap();
+        let headers = &support::remote_write::HEADERS;
+        let reply = support::request(address, "POST", "/api/v1/write", headers, &body).unwrap();
+        assert_eq!(reply.status, 204, "{address}: {}", reply.text());
+    }
+}
+
+/// Does a fresh Prometheus answer as we do? Version 3.5 reuses histograms of earlier queries.
+fn vanishes(messages: &[Vec<u8>], own: SocketAddr, question: &Question) -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(fresh) = Prometheus::start(dir.path()) else { return false };
+    push(messages, fresh.address);
+    compare(&Outcome::ask(fresh.address, question), &Outcome::ask(own, question)).is_ok()
 }
 
 enum Verdict {

@@ -2,7 +2,7 @@
 //! explained by such a part only if the part alone, asked of both servers, differs as predicted.
 
 use metricstor_promql::Expr;
-use metricstor_promql::ast::{AggregateOp, ExprKind};
+use metricstor_promql::ast::{AggregateOp, At, DurationExpr, ExprKind};
 use serde_json::Value;
 
 use crate::answer::{Outcome, chosen, differing, how_many};
@@ -71,33 +71,66 @@ pub fn has_moving_parameter(text: &str) -> bool {
     });
     let mut inside = Vec::new();
     parameters.for_each(|parameter| collect(parameter, &mut inside));
-    inside.into_iter().any(|part| match &part.kind {
+    inside.into_iter().any(has_time)
+}
+
+/// Is there `@` in a subquery whose first step is the start of what it stands in? Prometheus adjusts the
+/// selectors inside to the subquery's own start, but not if that is where the evaluation begins anyway.
+pub fn has_misplaced_time(text: &str, start: i64, end: i64) -> bool {
+    metricstor_promql::parse(text).is_ok_and(|whole| is_misplaced(&whole, start, end))
+}
+
+fn is_misplaced(expr: &Expr, start: i64, end: i64) -> bool {
+    /// Of a subquery that names none: a minute, as the servers are configured.
+    const STEP: DurationExpr = DurationExpr::Constant(60_000);
+    let ExprKind::Subquery(subquery) = &expr.kind else {
+        return children(expr).into_iter().any(|child| is_misplaced(child, start, end));
+    };
+    let step = subquery.step.as_ref().unwrap_or(&STEP);
+    let (
+        DurationExpr::Constant(range),
+        DurationExpr::Constant(step),
+        DurationExpr::Constant(offset),
+    ) = (&subquery.range, step, &subquery.offset)
+    else {
+        return false;
+    };
+    let at = match subquery.at {
+        Some(At::Timestamp(at)) => at,
+        Some(At::End) => end,
+        Some(At::Start) | None => start,
+    };
+    let first = (at - offset - range).div_euclid(*step) * step + step;
+    let mut inside = Vec::new();
+    collect(&subquery.expr, &mut inside);
+    first == start && inside.into_iter().any(has_time) || is_misplaced(&subquery.expr, first, end)
+}
+
+/// Is this a selector or subquery with `@`?
+fn has_time(part: &Expr) -> bool {
+    match &part.kind {
         ExprKind::Vector(selector) => selector.at.is_some(),
         ExprKind::Matrix(matrix) => matrix.selector.at.is_some(),
         ExprKind::Subquery(subquery) => subquery.at.is_some(),
         _ => false,
-    })
+    }
 }
 
 /// The tree's nodes, the innermost first.
 fn collect<'a>(expr: &'a Expr, parts: &mut Vec<&'a Expr>) {
-    match &expr.kind {
-        ExprKind::Paren(inner) | ExprKind::Negate(inner) | ExprKind::Plus(inner) => {
-            collect(inner, parts);
-        }
-        ExprKind::Binary(binary) => {
-            collect(&binary.lhs, parts);
-            collect(&binary.rhs, parts);
-        }
-        ExprKind::Aggregate(aggregate) => {
-            aggregate.param.iter().for_each(|param| collect(param, parts));
-            collect(&aggregate.expr, parts);
-        }
-        ExprKind::Call(call) => call.args.iter().for_each(|arg| collect(arg, parts)),
-        ExprKind::Subquery(subquery) => collect(&subquery.expr, parts),
-        _ => {}
-    }
+    children(expr).into_iter().for_each(|child| collect(child, parts));
     parts.push(expr);
+}
+
+fn children(expr: &Expr) -> Vec<&Expr> {
+    match &expr.kind {
+        ExprKind::Paren(inner) | ExprKind::Negate(inner) | ExprKind::Plus(inner) => vec![inner],
+        ExprKind::Binary(binary) => vec![&binary.lhs, &binary.rhs],
+        ExprKind::Aggregate(aggregate) => aggregate.param.iter().chain([&aggregate.expr]).collect(),
+        ExprKind::Call(call) => call.args.iter().collect(),
+        ExprKind::Subquery(subquery) => vec![&subquery.expr],
+        _ => vec![],
+    }
 }
 
 fn calls(part: &Expr, names: &[&str]) -> bool {

@@ -12,9 +12,9 @@ use super::{Pattern, parser};
 
 /// Longest accepted pattern, in bytes. Grafana's multi-value variables make alternations of
 /// thousands of literals, so this is generous.
-const PATTERN_SIZE_MAX: usize = 256 << 10;
-/// Largest accepted compiled program, in bytes.
-const PROGRAM_SIZE_MAX: usize = 8 << 20;
+const PATTERN_SIZE_MAX: usize = 1 << 20;
+/// Largest accepted compiled program, in bytes: thousands of names of hosts whose dots are not escaped.
+const PROGRAM_SIZE_MAX: usize = 24 << 20;
 /// Bytes of all texts that a pattern is unfolded to; a list as long as a pattern fits.
 const SET_SIZE_MAX: usize = 4 * PATTERN_SIZE_MAX;
 /// Beyond this many texts made by combination (`[a-z][0-9]`), the automaton is better.
@@ -65,6 +65,15 @@ impl Shape {
             Self::Automaton { regex, prefix } => {
                 value.starts_with(&**prefix) && regex.is_match(value)
             }
+        }
+    }
+
+    /// Bytes of memory.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Any | Self::NonEmpty | Self::Pieces(_) => size_of::<Self>(),
+            Self::Set(set) => set.iter().map(|text| size_of::<Box<str>>() + text.len()).sum(),
+            Self::Automaton { regex, .. } => regex.memory_usage(),
         }
     }
 

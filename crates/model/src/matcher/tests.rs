@@ -251,7 +251,7 @@ fn invalid_as_in_re2() {
 fn hostile_patterns_are_refused_or_cheap() {
     let deep = |n: usize| format!("{}a{}", "(?:".repeat(n), "b*)*".repeat(n));
     let huge = [
-        "a".repeat(300 << 10),
+        "a".repeat((1 << 20) + 1),
         r"\pL".repeat(50_000),
         "((((.{10}){10}){10}){10})".into(),
         r"(\pL{1000})".into(),
@@ -266,6 +266,31 @@ fn hostile_patterns_are_refused_or_cheap() {
     assert!(regex(&deep(100)).matches("abbb"));
     assert!(!regex("(a*)*c").matches(&"a".repeat(50_000)));
     assert!(!regex(&"(|a|b)".repeat(1000)).matches("c"));
+}
+
+#[test]
+fn thousands_of_names_are_a_list_whether_their_dots_are_escaped_or_not() {
+    let names: Vec<String> = (0..5000).map(|i| format!("web-{i:05}.example.com:9100")).collect();
+    let plain = regex(&names.join("|"));
+    let escaped = regex(&names.join("|").replace('.', r"\."));
+    assert!(matches!(escaped.pattern(), Pattern::Set(set) if set.len() == 5000));
+    for matcher in [&plain, &escaped] {
+        assert!(matcher.matches(&names[4711]));
+        assert!(!matcher.matches("web-05000.example.com:9100"));
+    }
+    assert!(plain.matches("web-00000xexample.com:9100"));
+    assert!(!escaped.matches("web-00000xexample.com:9100"));
+}
+
+#[test]
+fn the_programs_of_one_request_are_bounded_together() {
+    let large = regex(r"\pL{100}");
+    let mut programs = Programs::default();
+    let admitted = (0..1000).take_while(|_| programs.admit(&large).is_ok()).count();
+    assert!((2..200).contains(&admitted), "{admitted}");
+    assert!(programs.admit(&regex("a|b")).is_ok(), "small ones still fit");
+    let error = programs.admit(&large).unwrap_err();
+    assert!(error.to_string().contains("64 MiB"), "{error}");
 }
 
 /// Patterns that mean the same in both dialects.

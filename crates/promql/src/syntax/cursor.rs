@@ -1,5 +1,7 @@
 //! A walk over the tokens of a query, and the errors that name the token at hand.
 
+use metricstor_model::Programs;
+
 use super::lexer::Tokens;
 use super::token::{Token, TokenKind};
 use crate::ast::Span;
@@ -9,11 +11,17 @@ use crate::ast::Span;
 pub struct Fault {
     pub span: Span,
     pub message: String,
+    /// What the query exceeds, if it is not wrong but too large.
+    pub limit: Option<&'static str>,
 }
 
 impl Fault {
     pub fn new(span: Span, message: impl Into<String>) -> Self {
-        Self { span, message: message.into() }
+        Self { span, message: message.into(), limit: None }
+    }
+
+    pub fn beyond(limit: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self { limit: Some(limit), ..Self::new(span, message) }
     }
 }
 
@@ -31,11 +39,12 @@ pub struct Cursor<'a> {
     pub text: &'a str,
     tokens: Tokens,
     next: usize,
+    pub(super) programs: Programs,
 }
 
 impl<'a> Cursor<'a> {
     pub fn new(text: &'a str, tokens: Tokens) -> Self {
-        Self { text, tokens, next: 0 }
+        Self { text, tokens, next: 0, programs: Programs::default() }
     }
 
     pub fn is_at_end(&self) -> bool {

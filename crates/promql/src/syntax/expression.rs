@@ -25,7 +25,7 @@ impl Node {
 
     pub fn above(depth: usize, expr: Expr) -> Parsed<Self> {
         if depth >= DEPTH_MAX {
-            return Err(Fault::new(expr.span, TOO_DEEP));
+            return Err(Fault::beyond("query_depth", expr.span, TOO_DEEP));
         }
         Ok(Self { expr, depth: depth + 1 })
     }
@@ -102,7 +102,7 @@ impl<'a> Parser<'a> {
     fn push(&mut self, part: Part, span: Span) -> Parsed<()> {
         let chain = &mut self.group().chain;
         if chain.len() >= CHAIN_MAX {
-            return Err(Fault::new(span, TOO_LONG));
+            return Err(Fault::beyond("query_chain", span, TOO_LONG));
         }
         chain.push(part);
         Ok(())
@@ -177,7 +177,7 @@ impl<'a> Parser<'a> {
 
     fn open_nested(&mut self, opener: Opener) -> Parsed<()> {
         if self.groups.len() >= DEPTH_MAX {
-            return Err(Fault::new(self.cursor.peek().span, TOO_DEEP));
+            return Err(Fault::beyond("query_depth", self.cursor.peek().span, TOO_DEEP));
         }
         self.open(opener);
         Ok(())

@@ -55,6 +55,8 @@ pub struct ParseError {
     pub span: Span,
     pub place: Place,
     pub message: String,
+    /// The limit that the query exceeds, if it is not wrong but too large.
+    pub limit: Option<&'static str>,
 }
 
 /// Line and column of a byte, both counted from 1, columns in bytes.
@@ -103,7 +105,7 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
 
 fn located(text: &str, fault: Fault) -> ParseError {
     let place = Place::of(text, fault.span.start);
-    ParseError { span: fault.span, place, message: fault.message }
+    ParseError { span: fault.span, place, message: fault.message, limit: fault.limit }
 }
 
 fn expression(text: &str, options: ParseOptions) -> Result<Expr, Fault> {
@@ -136,7 +138,7 @@ fn bounded(text: &str, options: ParseOptions) -> Result<Cursor<'_>, Fault> {
             text.len(),
             options.length_max
         );
-        return Err(Fault::new(Span::default(), message));
+        return Err(Fault::beyond("query_length", Span::default(), message));
     }
     Ok(Cursor::new(text, lexer::tokens(text)))
 }

@@ -1,6 +1,6 @@
 //! `metric{label="value", ...}`
 
-use metricstor_model::{MatchOp, Matcher};
+use metricstor_model::{MatchOp, Matcher, RegexError};
 
 use super::cursor::{Context, Cursor, Fault, Parsed};
 use super::literal::unquote;
@@ -70,9 +70,13 @@ impl Cursor<'_> {
             TokenKind::String => self.lossy_string(name),
             _ => name.text(self.text).to_owned(),
         };
-        Matcher::new(op, &label, &self.lossy_string(value)).map_err(|error| {
-            Fault::new(name.span.to(value.span), format!("error parsing regexp: {}", error.reason))
-        })
+        let span = name.span.to(value.span);
+        let message = |error: RegexError| format!("error parsing regexp: {}", error.reason);
+        let matcher = Matcher::new(op, &label, &self.lossy_string(value))
+            .map_err(|error| Fault::new(span, message(error)))?;
+        let admitted = self.programs.admit(&matcher);
+        admitted.map_err(|error| Fault::beyond("query_regexes", span, message(error)))?;
+        Ok(matcher)
     }
 
     /// Labels are UTF-8, so a byte that is not equals none in any label.

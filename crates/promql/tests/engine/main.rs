@@ -4,4 +4,5 @@
 
 mod bounds;
 mod explain;
+mod notes;
 mod store;

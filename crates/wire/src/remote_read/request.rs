@@ -1,6 +1,6 @@
 //! What is asked for: `prometheus.ReadRequest`.
 
-use metricstor_model::{MatchOp, Matcher, TimeRange};
+use metricstor_model::{MatchOp, Matcher, Programs, TimeRange};
 
 use crate::DecodeError;
 use crate::protobuf::{Fields, Value};
@@ -43,10 +43,11 @@ pub struct Limits {
 pub fn decode(body: &[u8], limits: Limits) -> Result<ReadRequest, DecodeError> {
     let mut request = ReadRequest::default();
     let (mut fields, mut accepts_any, mut matchers) = (Fields::new(body, 0), true, 0);
+    let mut programs = Programs::default();
     while let Some((number, value)) = fields.next()? {
         match (number, value) {
             (1, Value::Bytes(bytes, base)) => {
-                let query = query(bytes, base, limits.matchers_max - matchers)?;
+                let query = query(bytes, base, limits.matchers_max - matchers, &mut programs)?;
                 matchers += query.matchers.len();
                 request.queries.push(query);
                 bounded("queries in one request", request.queries.len(), limits.queries_max)?;
@@ -97,7 +98,12 @@ impl<'a> Types<'a> {
     }
 }
 
-fn query(bytes: &[u8], base: usize, matchers_max: usize) -> Result<Query, DecodeError> {
+fn query(
+    bytes: &[u8],
+    base: usize,
+    matchers_max: usize,
+    programs: &mut Programs,
+) -> Result<Query, DecodeError> {
     let mut query = Query { range: TimeRange::new(0, 0), matchers: Vec::new(), only_labels: false };
     let mut fields = Fields::new(bytes, base);
     while let Some((number, value)) = fields.next()? {
@@ -105,7 +111,7 @@ fn query(bytes: &[u8], base: usize, matchers_max: usize) -> Result<Query, Decode
             (1, Value::Varint(ms)) => query.range.start = ms as i64,
             (2, Value::Varint(ms)) => query.range.end = ms as i64,
             (3, Value::Bytes(bytes, base)) => {
-                query.matchers.push(matcher(bytes, base)?);
+                query.matchers.push(matcher(bytes, base, programs)?);
                 bounded("matchers in one request", query.matchers.len(), matchers_max)?;
             }
             (4, Value::Bytes(bytes, base)) => query.only_labels = asks_for_labels(bytes, base)?,
@@ -120,7 +126,7 @@ fn bounded(what: &'static str, size: usize, limit: usize) -> Result<(), DecodeEr
     if size > limit { Err(DecodeError::TooLarge { what, size, limit }) } else { Ok(()) }
 }
 
-fn matcher(bytes: &[u8], base: usize) -> Result<Matcher, DecodeError> {
+fn matcher(bytes: &[u8], base: usize, programs: &mut Programs) -> Result<Matcher, DecodeError> {
     let (mut op, mut name, mut text) = (MatchOp::Equal, "", "");
     let mut fields = Fields::new(bytes, base);
     while let Some((number, value)) = fields.next()? {
@@ -138,7 +144,9 @@ fn matcher(bytes: &[u8], base: usize) -> Result<Matcher, DecodeError> {
             _ => {}
         }
     }
-    Matcher::new(op, name, text).map_err(|error| DecodeError::Invalid(error.to_string()))
+    Matcher::new(op, name, text)
+        .and_then(|matcher| programs.admit(&matcher).map(|()| matcher))
+        .map_err(|error| DecodeError::Invalid(error.to_string()))
 }
 
 /// Of the hints, the function for which Prometheus itself would not look at samples. The others

@@ -158,7 +158,8 @@ impl Answers<'_> {
             } else {
                 let le = head.labels.get(BUCKET).unwrap_or("");
                 if parse_le(le).is_none() {
-                    self.notes.bad_bucket_label(head.labels.metric_name(), le, self.span);
+                    let name = self.name_of(&head.labels);
+                    self.notes.bad_bucket_label(&name, le, self.span);
                     continue;
                 }
                 head.labels.retain(|name| name != BUCKET)
@@ -193,7 +194,7 @@ impl Answers<'_> {
         native.map(|i| (i, true)).chain(classic.map(|i| (i, false))).collect()
     }
 
-    /// What is said about a result names the metric only if names are removed later.
+    /// What is said about a histogram names the metric only if names are removed later.
     fn name_of(&self, labels: &Labels) -> String {
         let name = if self.delayed { labels.get(METRIC_NAME) } else { None };
         name.unwrap_or("").to_owned()
@@ -227,7 +228,8 @@ impl Answers<'_> {
             let native = group.native.and_then(|i| self.input.column(i).histogram(step));
             let value = match (native, buckets.is_empty()) {
                 (Some(_), false) => {
-                    self.notes.mixed_classic_native(group.labels.metric_name(), self.span);
+                    let name = self.name_of(&group.labels);
+                    self.notes.mixed_classic_native(&name, self.span);
                     continue;
                 }
                 (Some(native), true) => self.native(native, question, step, &group.labels),
