@@ -8,7 +8,8 @@ use crate::store::{INTERVAL, Made};
 fn warnings(text: &str, delayed_name_removal: bool) -> Vec<String> {
     let options = EngineOptions { delayed_name_removal, ..EngineOptions::default() };
     let (source, time) = (Made { series: 1, samples: 9 }, QueryTime::Instant(8 * INTERVAL));
-    Engine::new(options).query(&source, text, time, &Interrupt::new()).unwrap().warnings
+    let engine = Engine::new(options).unwrap();
+    engine.query(&source, text, time, &Interrupt::new()).unwrap().warnings
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::settle::settle;
 use crate::tombstone::{Tombstone, hide};
 
 /// Scratch buffers a thread keeps: one for each file that a few shards' series are usually spread over.
-const SCRATCHES: usize = 16;
+const SCRATCHES: usize = 8;
 
 thread_local! {
     static SCRATCH: RefCell<[Scratch; SCRATCHES]> = RefCell::default();
