@@ -143,8 +143,6 @@ fn roots_are_exchanged_under_load_and_dropped_only_when_everybody_follows() {
     let secured = Secured::start();
     let admin = secured.issue("user/admin");
     let old = enrolled(&secured, "web-1");
-    // Issued in the second before the new root at least.
-    std::thread::sleep(Duration::from_millis(1100));
     let rotate =
         |what: &str| secured.ask(&admin, post(&format!("/api/v1/admin/pki/rotate/{what}"), ""));
     assert_eq!(rotate("root").status, 200);

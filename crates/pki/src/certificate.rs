@@ -309,6 +309,12 @@ fn earlier(now: UnixTime, by: Duration) -> UnixTime {
     seconds_after_epoch(now.as_secs().saturating_sub(by.as_secs()))
 }
 
+/// When a certificate of ours was made; its validity begins earlier.
+pub(crate) fn issued_at(certificate: &CertificateDer<'_>) -> Result<UnixTime, PkiError> {
+    let from = validity(certificate)?.0.as_secs();
+    Ok(seconds_after_epoch(from.saturating_add(BACKDATE.as_secs())))
+}
+
 pub(crate) fn seconds_after_epoch(seconds: u64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }

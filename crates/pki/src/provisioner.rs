@@ -14,10 +14,10 @@ use rustls::time_provider::TimeProvider;
 
 use crate::authority::Crl;
 use crate::bearer::Bearers;
-use crate::certificate::{LeafRequest, validity};
+use crate::certificate::{LeafRequest, issued_at};
 use crate::error::PkiError;
 use crate::hash::KeyHash;
-use crate::identity::{BACKDATE, Identity, Subject, TrustDomain};
+use crate::identity::{Identity, Subject, TrustDomain};
 use crate::policy::{Guard, Policy};
 use crate::registrar::Registrar;
 use crate::server_tls::{ClientAuth, ServerTls, TlsSettings};
@@ -175,7 +175,9 @@ impl Provisioner {
 
     /// Adds a root beside the others: the first half of an exchange.
     pub fn add_root(&self, by: &str) -> Result<(), PkiError> {
-        self.change(|registrar, now| registrar.authority_mut().add_root(now))?;
+        let registrar = self.registrar();
+        let now = registrar.after_all_issued(self.now());
+        self.change_at(registrar, now, |registrar, now| registrar.authority_mut().add_root(now))?;
         tracing::warn!(target: "audit", by, "root added");
         Ok(())
     }
@@ -197,7 +199,7 @@ impl Provisioner {
         let registrar = self.registrar();
         let bundle = registrar.authority().trust_bundle();
         let (Some(newest), true) = (bundle.last(), bundle.len() > 1) else { return Ok(vec![]) };
-        let made = validity(newest)?.0.as_secs().saturating_add(BACKDATE.as_secs());
+        let made = issued_at(newest)?.as_secs();
         let now = self.now().as_secs();
         let mut latest = std::collections::BTreeMap::new();
         let state = registrar.state();
@@ -214,8 +216,15 @@ impl Provisioner {
         &self,
         change: impl FnOnce(&mut Registrar, UnixTime) -> Result<(), PkiError>,
     ) -> Result<(), PkiError> {
-        let now = self.now();
-        let mut registrar = self.registrar();
+        self.change_at(self.registrar(), self.now(), change)
+    }
+
+    fn change_at(
+        &self,
+        mut registrar: MutexGuard<'_, Registrar>,
+        now: UnixTime,
+        change: impl FnOnce(&mut Registrar, UnixTime) -> Result<(), PkiError>,
+    ) -> Result<(), PkiError> {
         let done = change(&mut registrar, now).and_then(|()| self.reload(&mut registrar, now));
         if done.is_err() {
             self.failures.fetch_add(1, Ordering::Relaxed);

@@ -21,7 +21,7 @@ pub use self::administration::{BearerSpec, TokenSpec};
 use self::revoked_copy::RevokedCopy;
 use crate::authority::{Authority, Crl, RevokedCertificate};
 use crate::bearer::Bearers;
-use crate::certificate::{LeafRequest, public_key_hash, seconds_after_epoch};
+use crate::certificate::{LeafRequest, issued_at, public_key_hash, seconds_after_epoch};
 use crate::credentials::certificates_to_pem;
 use crate::csr::{Applicant, CsrError};
 use crate::enrolment::{EnrolAnswer, fingerprint};
@@ -65,6 +65,12 @@ pub struct Registrar {
     revocations: Arc<Revocations>,
     bearers: Arc<Bearers>,
     revoked_copy: Option<RevokedCopy>,
+}
+
+/// The later of both, unless that is far ahead: then it comes from a clock that was set back since.
+fn no_earlier(now: UnixTime, than: UnixTime) -> UnixTime {
+    const AHEAD_MAX: u64 = 5;
+    if than.as_secs().saturating_sub(now.as_secs()) > AHEAD_MAX { now } else { now.max(than) }
 }
 
 impl Registrar {
@@ -158,10 +164,24 @@ impl Registrar {
             let host = format!("{}.{}", subject.name(), self.authority.trust_domain());
             request = request.with_host_names(&[&host])?;
         }
+        let now = self.not_before_the_root(now)?;
         let chain = self.authority.issue(&request, public_key, now)?;
         self.record(&chain)?;
         let trust_bundle = certificates_to_pem(self.authority.trust_bundle());
         Ok(EnrolAnswer { chain: certificates_to_pem(&chain), trust_bundle })
+    }
+
+    /// A time later than that of every certificate so far, for a new root: so times, which are whole
+    /// seconds, tell who got a certificate since, and the root with it.
+    pub fn after_all_issued(&self, now: UnixTime) -> UnixTime {
+        let last = self.state().issued.values().map(|issued| issued.at).max().unwrap_or(0);
+        no_earlier(now, seconds_after_epoch(last.saturating_add(1)))
+    }
+
+    /// The newest root may have been made a second ahead.
+    fn not_before_the_root(&self, now: UnixTime) -> Result<UnixTime, PkiError> {
+        let Some(root) = self.authority.trust_bundle().last() else { return Ok(now) };
+        Ok(no_earlier(now, issued_at(root)?))
     }
 
     /// Remembers an issued certificate, for the lists of revoked ones.
