@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use metricstor_memory::Budget;
-use metricstor_storage::WriteError;
 use metricstor_storage::files::Disk;
+use metricstor_storage::{RefusalReason, WriteError};
 
 mod support;
 use support::{NOW, Row, everything, open_with, write};
@@ -46,4 +46,31 @@ fn writes_are_refused_beyond_the_limit_and_the_heads_keep_below_it() {
     assert_eq!(store.metrics().writes_shed.get(), 60);
     drop(store);
     assert_eq!(memory.held(), 0, "everything is given back");
+}
+
+#[test]
+fn beyond_its_part_for_series_new_ones_are_refused_and_known_ones_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = Budget::new(24 << 20);
+    let (store, _) =
+        open_with(dir.path(), Arc::new(Disk), NOW, |config| config.memory = memory.clone())
+            .unwrap();
+    let rows = |first: i64, at: i64| -> Vec<Row> {
+        (first..first + 1000).map(|i| (format!("__name__=m,i={i}"), at, 1.0)).collect()
+    };
+    let stored = |rows: &[Row]| loop {
+        match write(&store, rows) {
+            Ok(outcome) => break outcome,
+            // Heads may be what is large at this moment.
+            Err(WriteError::Memory(_)) => store.compact().unwrap(),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let refusals = (0..).map(|n| stored(&rows(n * 1000, NOW - 1000)).first_refusal);
+    let refusal = refusals.take(2000).flatten().next().unwrap();
+    assert_eq!(refusal.reason, RefusalReason::TooManySeries);
+    assert!(refusal.detail.contains("memory.limit"), "{refusal}");
+    let known = stored(&rows(0, NOW));
+    assert_eq!((known.first_refusal, known.accepted.samples), (None, 1000));
+    assert!(store.metrics().samples_refused(RefusalReason::TooManySeries) > 0);
 }

@@ -10,19 +10,21 @@ use super::{Catalog, CatalogError, schema, write};
 use crate::index::Index;
 
 impl Catalog {
-    /// Fills an empty index with all published series.
-    pub fn load_series(&self, index: &mut Index) -> Result<(), CatalogError> {
+    /// An index of all published series.
+    pub fn load_series(&self) -> Result<Index, CatalogError> {
+        let mut index = Index::with_room(self.count("series")? as usize);
         let mut statement = self.prepare(schema::SELECT_BLOCKS)?;
         let mut rows = statement.query([]).map_err(|e| self.error(e))?;
         let mut found = 0;
         while let Some(row) = rows.next().map_err(|e| self.error(e))? {
             let (number, block) = write::as_block(row).map_err(|e| self.error(e))?;
-            found += load_block(index, &block)
+            found += load_block(&mut index, &block)
                 .map_err(|flaw| self.damaged(format!("series block {number}: {flaw}")))?;
         }
         index.shrink();
         index.skip_to(self.count("next")? as u32);
-        self.expect_count("series", found)
+        self.expect_count("series", found)?;
+        Ok(index)
     }
 
     /// The names of the published chunk files.

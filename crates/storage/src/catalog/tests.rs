@@ -39,7 +39,7 @@ fn file(name: &str) -> FileSummary {
 }
 
 fn index_of(n: u32) -> Index {
-    let mut index = Index::new();
+    let mut index = Index::default();
     for i in 0..n {
         let i = i.to_string();
         let labels = Labels::from_pairs([("__name__", "m"), ("i", i.as_str())]).unwrap();
@@ -67,8 +67,7 @@ fn series_files_and_position_come_back_after_a_reopen() {
     }
     drop(catalog);
     let catalog = Catalog::open(&path, 3).unwrap();
-    let mut loaded = Index::new();
-    catalog.load_series(&mut loaded).unwrap();
+    let loaded = catalog.load_series().unwrap();
     assert_eq!(loaded.len(), 300);
     for series in 0..300 {
         assert_eq!(loaded.labels(series), index.labels(series));
@@ -86,8 +85,7 @@ type Content = (Vec<(u32, Labels)>, u32, Vec<String>, u64);
 
 fn content(path: &Path) -> Result<Content, CatalogError> {
     let catalog = Catalog::open(path, 0)?;
-    let mut index = Index::new();
-    catalog.load_series(&mut index)?;
+    let index = catalog.load_series()?;
     let series = index.select(&[]);
     let series = series.into_iter().map(|series| (series, index.labels(series))).collect();
     Ok((series, index.next(), catalog.files()?, catalog.flushed()?))

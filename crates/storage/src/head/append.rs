@@ -8,6 +8,9 @@ use super::Head;
 use super::codec::{CodecState, SAMPLE_SIZE_MAX};
 use super::table::{BORN_HERE, HAS_HISTOGRAMS, HAS_LAST};
 
+/// Bytes of a chain in which late samples are looked for.
+const CHAIN_SIZE_MAX: usize = 16 << 10;
+
 /// What became of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -106,15 +109,27 @@ impl Head {
         bits: u64,
         history: &H,
     ) -> Verdict {
+        self.open_long_chain(series, timestamp);
         if let Some(existing) = self.find(series, timestamp, history) {
             let same = existing == Existing::Float(bits);
             return if same { Verdict::Duplicate } else { Verdict::Conflict };
         }
-        let late = self.tier.late.entry(series).or_default();
-        let at = late.partition_point(|(t, _)| *t < timestamp);
-        late.insert(at, (timestamp, bits));
+        self.tier.late.entry(series).or_default().insert(timestamp, bits);
         self.tier.note(timestamp);
         Verdict::Accepted
+    }
+
+    /// Finding a time inside a chain decodes it: one that is long goes on as late samples, or a
+    /// million late ones would decode it a million times.
+    fn open_long_chain(&mut self, series: u32, timestamp: i64) {
+        let state = self.series.get_mut(series);
+        if state.chain.len() <= CHAIN_SIZE_MAX || timestamp < state.first_timestamp {
+            return;
+        }
+        let chain = std::mem::take(&mut state.chain);
+        let mut samples = Samples::default();
+        self.tier.read_chain(&chain, TimeRange::ALL, &mut samples);
+        self.tier.set_beside(series, &samples);
     }
 
     /// The sample of a series at a time, wherever it is.

@@ -40,17 +40,14 @@ impl Head {
         if samples.is_empty() {
             return;
         }
-        let late = self.tier.late.entry(series).or_default();
-        let values = samples.values.iter().map(|value| value.to_bits());
-        late.extend(samples.timestamps.iter().copied().zip(values));
-        late.sort_unstable_by_key(|(timestamp, _)| *timestamp);
+        self.tier.set_beside(series, &samples);
     }
 
     fn delete_side(&mut self, series: u32, range: TimeRange) {
         let mut forgotten = 0;
         if let Some(late) = self.tier.late.get_mut(&series) {
             let before = late.len();
-            late.retain(|(timestamp, _)| !range.contains(*timestamp));
+            late.retain(|timestamp, _| !range.contains(*timestamp));
             forgotten += before - late.len();
             if late.is_empty() {
                 self.tier.late.remove(&series);

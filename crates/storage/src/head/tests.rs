@@ -110,3 +110,29 @@ fn histograms_and_floats_share_one_time_line() {
     assert_eq!(out.histograms.len(), 1);
     assert_eq!(out.histograms[0].0, 1);
 }
+
+/// Any sender can do this; the commit thread must not decode a chain, or move a column, for each.
+#[test]
+fn a_million_late_samples_of_one_series_do_not_hold_up_the_others() {
+    const MANY: i64 = 200_000;
+    let started = std::time::Instant::now();
+    let mut head = Head::default();
+    head.define(3);
+    let none = Files::default();
+    let add = |head: &mut Head, timestamp: i64| head.append(3, timestamp, timestamp as u64, &none);
+    // In order, then between them, then before them from the last on.
+    let times =
+        (0..MANY).map(|i| 2 * i).chain((0..MANY).map(|i| 2 * i + 1)).chain((1..MANY).map(|i| -i));
+    for timestamp in times {
+        assert_eq!(add(&mut head, timestamp), Verdict::Accepted);
+    }
+    assert_eq!(add(&mut head, 77), Verdict::Duplicate);
+    assert_eq!(head.append(3, 77, 1, &none), Verdict::Conflict);
+    assert_eq!(add(&mut head, 2 * MANY), Verdict::Accepted);
+    let mut samples = Samples::default();
+    head.read(3, TimeRange::ALL, &mut samples);
+    assert!(samples.timestamps.iter().copied().eq(1 - MANY..=2 * MANY));
+    let bits = samples.values.iter().map(|value| value.to_bits() as i64);
+    assert!(bits.eq(1 - MANY..=2 * MANY));
+    assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
+}

@@ -1,6 +1,6 @@
 //! One generation of samples in memory: chains in an arena, late samples and histograms beside.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use metricstor_model::{FloatHistogram, Samples, TimeRange};
@@ -13,12 +13,14 @@ use crate::settle::settle;
 
 /// About what an exemplar takes in memory.
 const EXEMPLAR_SIZE: usize = 256;
+/// About what a late sample takes, in a tree's half-full node.
+const LATE_SIZE: usize = 32;
 
 /// Samples that go to the same chunk file.
 pub(crate) struct Tier {
     pub cells: Cells,
-    /// Late samples (timestamp, bits) in time order.
-    pub late: HashMap<u32, Vec<(i64, u64)>>,
+    /// Late samples: bits by timestamp. They may come in any order, and a million of one series.
+    pub late: HashMap<u32, BTreeMap<i64, u64>>,
     pub histograms: HashMap<u32, Vec<(i64, Arc<FloatHistogram>)>>,
     pub samples: u64,
     pub exemplars: Exemplars,
@@ -84,7 +86,9 @@ impl Tier {
     pub fn read_side(&self, series: u32, range: TimeRange, out: &mut Samples) {
         if let Some(late) = self.late.get(&series) {
             let start = out.len();
-            for (timestamp, bits) in late.iter().filter(|(t, _)| range.contains(*t)) {
+            let inside =
+                if range.start <= range.end { Some(range.start..=range.end) } else { None };
+            for (timestamp, bits) in inside.into_iter().flat_map(|inside| late.range(inside)) {
                 out.push(*timestamp, f64::from_bits(*bits));
             }
             settle(out, start);
@@ -98,6 +102,13 @@ impl Tier {
         }
     }
 
+    /// Adds floats to the late ones of a series.
+    pub fn set_beside(&mut self, series: u32, samples: &Samples) {
+        let values = samples.values.iter().map(|value| value.to_bits());
+        let late = self.late.entry(series).or_default();
+        late.extend(samples.timestamps.iter().copied().zip(values));
+    }
+
     /// The series with late samples, then those with histograms.
     pub fn side(&self) -> impl Iterator<Item = u32> {
         self.late.keys().chain(self.histograms.keys()).copied()
@@ -109,7 +120,7 @@ impl Tier {
     }
 
     pub fn size(&self) -> usize {
-        let late: usize = self.late.values().map(|v| v.capacity() * 16 + 64).sum();
+        let late: usize = self.late.values().map(|late| late.len() * LATE_SIZE + 192).sum();
         let histograms: usize = self.histograms.values().map(|v| v.capacity() * 256).sum();
         self.cells.size() + late + histograms + self.exemplar_count * EXEMPLAR_SIZE
     }

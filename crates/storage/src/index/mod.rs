@@ -33,8 +33,9 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    pub fn new() -> Self {
-        Self::default()
+    /// An index that so many series will be added to.
+    pub fn with_room(series: usize) -> Self {
+        Self { by_id: Table::with_room(series), ..Self::default() }
     }
 
     /// The reference of a series.
@@ -83,7 +84,7 @@ impl Index {
         pairs.iter().for_each(|pair| self.pairs.carry(*pair, series));
         self.series.insert(series, id, pairs);
         self.by_id.insert(hash(id), series);
-        postings::push(&mut self.all, series);
+        self.all.insert(series);
     }
 
     /// Forgets series; their references are not used again.

@@ -118,7 +118,7 @@ impl Pairs {
     pub fn carry(&mut self, pair: u32, series: u32) {
         let pair = &mut self.pairs[pair as usize];
         pair.series.insert(series);
-        postings::push(&mut self.names[pair.name as usize].series, series);
+        self.names[pair.name as usize].series.insert(series);
     }
 
     /// Forgets series; `carried` are all the pairs that any of them carries, each once.

@@ -30,7 +30,10 @@ impl Postings {
                     *self = Self::Many(Box::new(few.iter().copied().collect()));
                 }
             }
-            Self::Many(many) => push(many, series),
+            Self::Many(many) => {
+                // Not `push`, which looks for the highest member of a full container each time.
+                many.insert(series);
+            }
         }
     }
 
@@ -124,13 +127,6 @@ impl Postings {
             Self::Few(few) => few.capacity() * 4,
             Self::Many(many) => bitmap_size(many),
         }
-    }
-}
-
-/// Adds a series that is mostly the highest so far.
-pub(super) fn push(bitmap: &mut RoaringBitmap, series: u32) {
-    if bitmap.try_push(series).is_err() {
-        bitmap.insert(series);
     }
 }
 

@@ -25,6 +25,14 @@ impl Default for Table {
 }
 
 impl Table {
+    /// A table that so many numbers can be entered in before it grows; hashes fall evenly.
+    pub fn with_room(numbers: usize) -> Self {
+        // A few more, for no two parts get exactly as many.
+        let slots = numbers / PARTS * 4 / 3;
+        let part = || Part { slots: vec![EMPTY; slots], used: 0 };
+        Self { parts: (0..PARTS).map(|_| part()).collect() }
+    }
+
     /// The number entered under this hash for which `is_it` holds.
     #[inline]
     pub fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
@@ -150,6 +158,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn with_room_it_does_not_grow() {
+        let mut table = Table::with_room(200_000);
+        let size = table.size();
+        for i in 0..200_000u64 {
+            table.insert(i.wrapping_mul(0x9e37_79b9_7f4a_7c15), i as u32);
+        }
+        assert_eq!(table.size(), size);
+        assert!(size < 200_000 * 12, "{size}");
+        let mut table = Table::with_room(3);
+        table.insert(7, 1);
+        assert_eq!(table.find(7, |_| true), Some(1));
     }
 
     #[test]

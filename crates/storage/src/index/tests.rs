@@ -76,7 +76,7 @@ proptest! {
         rounds in prop::collection::vec((prop::collection::vec(labels(), 0..80), 1u32..5), 1..4),
         sets in prop::collection::vec(prop::collection::vec(matcher(), 0..4), 1..4),
     ) {
-        let mut index = Index::new();
+        let mut index = Index::default();
         let mut expected = BTreeMap::new();
         for (all, every) in rounds {
             for labels in all {
@@ -99,7 +99,7 @@ proptest! {
 
 #[test]
 fn many_series_of_few_and_of_many_values() {
-    let mut index = Index::new();
+    let mut index = Index::default();
     let mut expected = BTreeMap::new();
     for i in 0..3000u32 {
         let (wide, narrow) = (format!("w{i:04}"), format!("n{}", i % 7));
@@ -138,7 +138,7 @@ fn many_series_of_few_and_of_many_values() {
 
 #[test]
 fn names_and_values_of_all_and_of_some() {
-    let mut index = Index::new();
+    let mut index = Index::default();
     for (a, b) in [("1", "x"), ("2", "x"), ("2", "y")] {
         let labels = Labels::from_pairs([(METRIC_NAME, "m"), ("a", a), ("b", b)]).unwrap();
         index.create(SeriesId::of("", &labels), labels.iter());
@@ -155,7 +155,7 @@ fn names_and_values_of_all_and_of_some() {
 
 #[test]
 fn references_may_arrive_in_any_order() {
-    let mut index = Index::new();
+    let mut index = Index::default();
     for series in [5, 2, 9] {
         let name = series.to_string();
         let labels = Labels::from_pairs([(METRIC_NAME, name.as_str())]).unwrap();

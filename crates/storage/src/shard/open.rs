@@ -14,7 +14,6 @@ use crate::chunk_file::{self, BlockCache, ChunkFile};
 use crate::error::StorageError;
 use crate::files::Files;
 use crate::head::Head;
-use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::outcome::WriteOutcome;
 use crate::quarantine::Quarantine;
@@ -40,14 +39,13 @@ impl Shard {
     ) -> Result<Opened, StorageError> {
         let chunks_dir = dir.join("chunks");
         files.create_dir(&chunks_dir).map_err(|e| StorageError::io("create", &chunks_dir, e))?;
-        let mut index = Index::new();
         let catalog_path = dir.join("index.db");
         if Catalog::is_absent(&catalog_path) && has_chunk_files(&*files, &chunks_dir)? {
             return Err(CatalogError::Missing { path: catalog_path }.into());
         }
         let catalog = Catalog::open(&catalog_path, u32::from(number))?;
+        let index = catalog.load_series()?;
         let mut head = Head::default();
-        catalog.load_series(&mut index)?;
         head.define_below(index.next());
         let named = catalog.files()?;
         let leftovers = remove_unknown(&*files, &chunks_dir, &named)?;

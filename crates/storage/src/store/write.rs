@@ -198,6 +198,9 @@ impl Inner {
             return Placed::NoRoom(limit);
         }
         let mut index = index.index_mut();
+        if index.next() == u32::MAX {
+            return Placed::NoRoom("the references of a shard, each given out once".to_owned());
+        }
         match index.get(id) {
             Some(series) => Placed::Known(place(series)),
             None => {
@@ -271,6 +274,7 @@ mod tests {
     use super::*;
     use crate::config::StoreConfig;
     use crate::files::Disk;
+    use crate::outcome::WriteOutcome;
 
     fn decode<'a>(bytes: &'a [u8], pairs: &mut Vec<(&'a str, &'a str)>) -> Result<(), LabelsFault> {
         pairs.push(("__name__", std::str::from_utf8(bytes).expect("a test's name")));
@@ -289,21 +293,43 @@ mod tests {
         let victim = [("__name__", "victim")];
         store.inner.shards.shards[usize::from(shard)].index_mut().create(id, victim.into_iter());
 
+        for _ in 0..2 {
+            let outcome = write(&store, b"forged");
+            assert_eq!(outcome.accepted.samples, 0);
+            assert_eq!(outcome.first_refusal.unwrap().reason, RefusalReason::IdCollision);
+        }
+    }
+
+    #[test]
+    fn when_references_end_no_series_gets_anothers() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) =
+            Store::open(StoreConfig::new(dir.path()), Arc::new(Disk), Arc::new(|| 1000)).unwrap();
+        for shard in &store.inner.shards.shards {
+            shard.index_mut().skip_to(u32::MAX - 1);
+        }
+        let names: Vec<String> = (0..40).map(|i| format!("m{i}")).collect();
+        let outcomes: Vec<_> = names.iter().map(|name| write(&store, name.as_bytes())).collect();
+        let stored = outcomes.iter().filter(|outcome| outcome.accepted.samples == 1).count();
+        // One for each shard.
+        assert_eq!(stored, store.inner.shards.shards.len());
+        let refused = outcomes.iter().filter_map(|outcome| outcome.first_refusal.as_ref());
+        assert!(refused.into_iter().all(|refusal| refusal.reason == RefusalReason::TooManySeries));
+        assert_eq!(store.statistics().series, stored);
+    }
+
+    fn write(store: &Store, name: &[u8]) -> WriteOutcome {
         let mut request = WriteRequest::default();
         request.timestamps.push(1000);
         request.values.push(1.0);
         request.series.push(WriteSeries {
-            labels: EncodedLabels { bytes: b"forged", decode },
+            labels: EncodedLabels { bytes: name, decode },
             samples: 0..1,
             histograms: 0..0,
             exemplars: 0..0,
         });
-        for _ in 0..2 {
-            let (done, outcome) = mpsc::channel();
-            store.write(&request, Box::new(move |result| done.send(result).unwrap()));
-            let outcome = outcome.recv().unwrap().unwrap();
-            assert_eq!(outcome.accepted.samples, 0);
-            assert_eq!(outcome.first_refusal.unwrap().reason, RefusalReason::IdCollision);
-        }
+        let (done, outcome) = mpsc::channel();
+        store.write(&request, Box::new(move |result| done.send(result).unwrap()));
+        outcome.recv().unwrap().unwrap()
     }
 }
