@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use metricstor_model::{Matcher, TimeRange};
+use metricstor_model::TimeRange;
 
 use super::label_name::unescape;
 use super::result::{TRUNCATED, push_annotations};
@@ -20,17 +20,16 @@ use crate::reply::{Gone, Sink};
 
 /// What to look for, and how many rows to answer.
 struct Lookup {
-    selectors: Vec<Vec<Matcher>>,
     range: TimeRange,
     limit: usize,
 }
 
 impl Lookup {
-    fn new(app: &App, form: &Form, selectors: Vec<Vec<Matcher>>) -> Result<Self, ApiError> {
+    fn new(app: &App, form: &Form) -> Result<Self, ApiError> {
         let limit = form.limit()?.unwrap_or(usize::MAX).min(app.config.queries.rows);
         let start = form.time_or("start", i64::MIN)?;
         let end = form.time_or("end", i64::MAX)?;
-        Ok(Self { selectors, range: TimeRange::new(start, end), limit })
+        Ok(Self { range: TimeRange::new(start, end), limit })
     }
 }
 
@@ -44,10 +43,10 @@ pub async fn series(
     if form.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let selectors = selectors(&form).map_err(|e| ApiError::parameter("match[]", e))?;
-    let lookup = Lookup::new(&app, &form, selectors)?;
+    let lookup = Lookup::new(&app, &form)?;
     run(&app, &caller, ask, move |reading, sink| {
-        let (rows, cut) = reading.view.series(&lookup.selectors, lookup.range, lookup.limit)?;
+        let selectors = selectors(&form).map_err(|error| error.in_parameter("match[]"))?;
+        let (rows, cut) = reading.view.series(&selectors, lookup.range, lookup.limit)?;
         write_rows(sink, &rows, cut, push_labels)?;
         Ok(())
     })
@@ -61,9 +60,9 @@ pub async fn label_names(
 ) -> Result<Response, ApiError> {
     let ask = Ask::json(&app, &request);
     let form = read_form(request, &app.config.requests).await?;
-    let lookup = Lookup::new(&app, &form, selectors(&form)?)?;
+    let lookup = Lookup::new(&app, &form)?;
     run(&app, &caller, ask, move |reading, sink| {
-        let rows = reading.view.label_names(&lookup.selectors, lookup.range)?;
+        let rows = reading.view.label_names(&selectors(&form)?, lookup.range)?;
         write_texts(sink, &rows, lookup.limit)?;
         Ok(())
     })
@@ -78,10 +77,10 @@ pub async fn label_values(
 ) -> Result<Response, ApiError> {
     let ask = Ask::json(&app, &request);
     let form = Form::of_query(request.uri().query().unwrap_or(""));
-    let lookup = Lookup::new(&app, &form, selectors(&form)?)?;
+    let lookup = Lookup::new(&app, &form)?;
     run(&app, &caller, ask, move |reading, sink| {
         let name = unescape(&name);
-        let rows = reading.view.label_values(&name, &lookup.selectors, lookup.range)?;
+        let rows = reading.view.label_values(&name, &selectors(&form)?, lookup.range)?;
         write_texts(sink, &rows, lookup.limit)?;
         Ok(())
     })
