@@ -141,6 +141,13 @@ fn reworded(text: String) -> String {
     }
 }
 
+/// Without any metric's name.
+fn without_name(text: &str) -> String {
+    let cut = text.split_once(" for metric name \"");
+    let cut = cut.and_then(|(before, rest)| Some((before, rest.split_once('"')?.1)));
+    cut.map_or_else(|| text.to_owned(), |(before, after)| format!("{before}{after}"))
+}
+
 /// Without the buckets that were made monotonic.
 fn without_buckets(text: String) -> String {
     match (text.split_once(", from buckets "), text.rsplit_once(" (")) {
@@ -160,6 +167,15 @@ fn note(
     }
     if difference.contains("omitted") {
         return Some("which ten of many annotations are shown");
+    }
+    let nameless = |outcome: &Outcome| -> BTreeSet<String> {
+        let is_mix = |text: &String| text.contains("exponential and custom buckets");
+        outcome.notes().into_iter().map(|t| if is_mix(&t) { without_name(&t) } else { t }).collect()
+    };
+    if nameless(reference) == nameless(own) {
+        return Some(
+            "the metric that is told is one of several: the order of series is the store's",
+        );
     }
     let tells = |outcome: &Outcome| outcome.tells("encountered for binary operator");
     if difference.contains("incompatible") && tells(reference) && tells(own) {
