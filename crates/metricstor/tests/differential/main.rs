@@ -134,7 +134,9 @@ fn judge(own: SocketAddr, reference: SocketAddr, question: &Question, base: i64)
         |text: &str| vec![both(&question.with(text)), both(&Question::over_all(text, base))];
     let reason = differences::reason(question, &theirs, &ours, &difference)
         .or_else(|| parts::reason(&question.text, of_part))
-        .or_else(|| differences::reason_by_time(question, &ours, |at| Outcome::ask(reference, at)));
+        .or_else(|| {
+            differences::reason_by_time(question, &theirs, &ours, |at| Outcome::ask(reference, at))
+        });
     match reason {
         Some(reason) => Verdict::Explained(reason),
         None if (0..3).any(|_| compare(&Outcome::ask(reference, question), &ours).is_ok()) => {
