@@ -65,7 +65,7 @@ pub fn reason(
     if has(&ROUNDED) && (has(&["count_values", "%", "round(", "floor(", "ceil("])) {
         return Some("the last digit of a function or of a long sum, made visible");
     }
-    if has(&["exp(", "^"]) && has(&["sin(", "cos(", "tan("]) {
+    if has(&["exp(", "^", "1e10"]) && has(&["sin(", "cos(", "tan("]) {
         return Some("an angle whose last digit is more than a turn");
     }
     if is_about_histograms(text) && has(&["count_values"]) {
@@ -191,7 +191,8 @@ fn note(
         return Some("the last digit of a function or of a long sum, made visible");
     }
     let wrong_kind = ["not a counter", "not a gauge"].iter().any(|text| difference.contains(text));
-    if question.text.contains("-(") && wrong_kind {
+    let negates = ["-(", "* -", "/ -"].iter().any(|sign| question.text.contains(sign));
+    if negates && wrong_kind {
         return Some("3.6: negative histograms are gauges");
     }
     let nested = question.text.matches(")[").count() > 1;
