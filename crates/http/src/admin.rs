@@ -47,11 +47,12 @@ pub async fn delete_series(
     if form.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let sets = selectors(&form).map_err(|e| ApiError::parameter("match[]", e))?;
     let (start, end) = (form.time_or("start", i64::MIN)?, form.time_or("end", i64::MAX)?);
     if end < start {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }
+    let sets = spawn_blocking(move || selectors(&form)).await.map_err(internal)?;
+    let sets = sets.map_err(|error| error.in_parameter("match[]"))?;
     let view = View::of(&app, &caller);
     let deleted = spawn_blocking(move || view.delete(&sets, TimeRange::new(start, end)));
     let series = deleted.await.map_err(internal)?.map_err(|error| {

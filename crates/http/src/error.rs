@@ -78,6 +78,11 @@ impl ApiError {
         Self::bad_data(format!("invalid parameter {name:?}: {reason}"))
     }
 
+    /// The same, as the fault of a parameter.
+    pub fn in_parameter(self, name: &str) -> Self {
+        Self { text: format!("invalid parameter {name:?}: {}", self.text), ..self }
+    }
+
     /// More than the limit of this name allows.
     pub fn beyond(limit: &'static str, text: &str) -> Self {
         let text = format!("{text} (limit {limit})");

@@ -457,6 +457,20 @@ fn hostile_queries_are_refused_or_answered_and_the_server_goes_on() {
 }
 
 #[test]
+fn selectors_of_one_request_share_a_bound_on_their_expressions() {
+    let server = filled();
+    let selector = |i| encoded(&format!("{{job=~\"\\\\pL{{100}}{i}|b.*\"}}"));
+    let form = |n: usize| (0..n).map(|i| format!("match[]={}", selector(i))).collect::<Vec<_>>();
+    let ask = |n| server.post("/api/v1/series", &form(n).join("&"));
+    assert_eq!(ask(2).status, 200);
+    let refused = ask(100);
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert!(refused.text().contains("64 MiB"), "{}", refused.text());
+    let counter = "metricstor_http_refused_queries_total{reason=\"query_regexes\"} 1\n";
+    assert!(server.get("/metrics").text().contains(counter));
+}
+
+#[test]
 fn cardinality_counts_each_value_once_however_many_shards_have_it() {
     let server = Server::start();
     let mut push = Push::default();

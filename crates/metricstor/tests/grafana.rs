@@ -215,7 +215,8 @@ fn what_grafana_asks_is_answered_as_by_prometheus() {
     let version = Command::new(needed("prometheus")).arg("--version").output().unwrap();
     let is_current = !succeeded("version", &version).starts_with("prometheus, version 2");
     let peer = is_current.then(|| {
-        let (peer, address) = Peer::prometheus("global: {}\n", dir.path());
+        let (peer, address) =
+            Peer::prometheus_with("exemplar-storage,native-histograms", "global: {}\n", dir.path());
         let bytes = snap::raw::Encoder::new().compress_vec(&message.bytes).unwrap();
         let response = request(address, "POST", "/api/v1/write", &HEADERS, &bytes).unwrap();
         assert_eq!(response.status, 204, "{}", response.text());

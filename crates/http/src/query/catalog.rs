@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use metricstor_model::{Matcher, TimeRange};
+use metricstor_model::TimeRange;
 
 use super::label_name::unescape;
 use super::result::{TRUNCATED, push_annotations};
@@ -21,17 +21,16 @@ use crate::view::View;
 
 /// What to look for, and how many rows to answer.
 struct Lookup {
-    selectors: Vec<Vec<Matcher>>,
     range: TimeRange,
     limit: usize,
 }
 
 impl Lookup {
-    fn new(app: &App, form: &Form, selectors: Vec<Vec<Matcher>>) -> Result<Self, ApiError> {
+    fn new(app: &App, form: &Form) -> Result<Self, ApiError> {
         let limit = form.limit()?.unwrap_or(usize::MAX).min(app.config.queries.rows);
         let start = form.time_or("start", i64::MIN)?;
         let end = form.time_or("end", i64::MAX)?;
-        Ok(Self { selectors, range: TimeRange::new(start, end), limit })
+        Ok(Self { range: TimeRange::new(start, end), limit })
     }
 }
 
@@ -45,10 +44,10 @@ pub async fn series(
     if form.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let selectors = selectors(&form).map_err(|e| ApiError::parameter("match[]", e))?;
-    let lookup = Lookup::new(&app, &form, selectors)?;
+    let lookup = Lookup::new(&app, &form)?;
     run(&app, &caller, ask, move |reading, sink| {
-        let (rows, cut) = reading.view.series(&lookup.selectors, lookup.range, lookup.limit)?;
+        let selectors = selectors(&form).map_err(|error| error.in_parameter("match[]"))?;
+        let (rows, cut) = reading.view.series(&selectors, lookup.range, lookup.limit)?;
         write_rows(sink, &rows, cut, push_labels)?;
         Ok(())
     })
@@ -62,11 +61,11 @@ pub async fn label_names(
 ) -> Result<Response, ApiError> {
     let mut ask = Ask::json(&app, &request);
     let form = read_form(request, &app.config.requests).await?;
-    let lookup = Lookup::new(&app, &form, selectors(&form)?)?;
+    let lookup = Lookup::new(&app, &form)?;
     // A store has few names; those of a part of it are found series by series.
-    ask.short = lookup.selectors.is_empty() && View::of(&app, &caller).is_whole();
+    ask.short = is_everything(&form, &View::of(&app, &caller));
     run(&app, &caller, ask, move |reading, sink| {
-        let rows = reading.view.label_names(&lookup.selectors, lookup.range)?;
+        let rows = reading.view.label_names(&selectors(&form)?, lookup.range)?;
         write_texts(sink, &rows, lookup.limit)?;
         Ok(())
     })
@@ -81,13 +80,12 @@ pub async fn label_values(
 ) -> Result<Response, ApiError> {
     let mut ask = Ask::json(&app, &request);
     let form = Form::of_query(request.uri().query().unwrap_or(""));
-    let lookup = Lookup::new(&app, &form, selectors(&form)?)?;
+    let lookup = Lookup::new(&app, &form)?;
     let name = unescape(&name).into_owned();
     let view = View::of(&app, &caller);
-    let rows = view.values_at_most(&name);
-    ask.short = lookup.selectors.is_empty() && view.is_whole() && rows <= SHORT_ROWS;
+    ask.short = is_everything(&form, &view) && view.values_at_most(&name) <= SHORT_ROWS;
     run(&app, &caller, ask, move |reading, sink| {
-        let rows = reading.view.label_values(&name, &lookup.selectors, lookup.range)?;
+        let rows = reading.view.label_values(&name, &selectors(&form)?, lookup.range)?;
         write_texts(sink, &rows, lookup.limit)?;
         Ok(())
     })
@@ -124,6 +122,11 @@ pub async fn metadata(
         Ok(())
     })
     .await
+}
+
+/// Is it asked about all series, so that none has to be looked at?
+fn is_everything(form: &Form, view: &View) -> bool {
+    form.all("match[]").next().is_none() && view.is_whole()
 }
 
 /// A number of rows; absent, 0 and negative mean all.

@@ -7,12 +7,13 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use metricstor_model::{Labels, Matcher, StoredExemplar, TimeRange};
+use tokio::task::spawn_blocking;
 
 use super::run::{Ask, run};
 use super::text::parsed;
 use crate::app::App;
 use crate::caller::Caller;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorType};
 use crate::json::{push_labels, push_timestamp, push_value};
 use crate::param::read_form;
 
@@ -30,7 +31,11 @@ pub async fn exemplars(
     }
     let query = form.get("query");
     query.clone_into(&mut ask.text);
-    let expr = parsed(&app, query).map_err(|e| ApiError::bad_data(e.to_string()))?;
+    let (parser, text) = (Arc::clone(&app), query.to_owned());
+    let expr = spawn_blocking(move || parsed(&parser, &text))
+        .await
+        .map_err(|error| ApiError::new(ErrorType::Internal, error.to_string()))?
+        .map_err(|error| ApiError::bad_data(error.to_string()))?;
     let sets: Vec<Vec<Matcher>> =
         metricstor_promql::selectors(&expr).into_iter().map(<[Matcher]>::to_vec).collect();
     if sets.is_empty() {

@@ -32,9 +32,9 @@ pub async fn federate(
     let utf8 = takes_utf8(request.headers());
     let content_type = if utf8 { ALLOW_UTF8 } else { UNDERSCORES };
     let ask = Ask { content_type, ..Ask::json(&app, &request) };
-    let selectors = selectors(&Form::of_query(request.uri().query().unwrap_or("")))?;
+    let form = Form::of_query(request.uri().query().unwrap_or(""));
     run(&app, &caller, ask, move |reading, sink| {
-        let last = last_samples(reading, &selectors)?;
+        let last = last_samples(reading, &selectors(&form)?)?;
         write(sink, &last, utf8)
     })
     .await

@@ -18,7 +18,7 @@ use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::json::{push_html_string, push_number};
 use crate::param::read_form;
-use crate::query::{Ask, Reading, run};
+use crate::query::{Ask, Reading, run, selectors};
 use crate::reply::Sink;
 
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson; charset=utf-8");
@@ -70,10 +70,10 @@ async fn search(
     let parameters = Parameters::new(app, &form, call)?;
     let of = of(form.get("label"))?;
     run(app, caller, ask, move |reading, sink| {
-        let (view, selectors) = (&reading.view, &parameters.selectors);
+        let (view, selectors) = (&reading.view, selectors(&form)?);
         let texts = match &of {
-            Of::Names => view.label_names(selectors, parameters.range)?,
-            Of::Values(label) => view.label_values(label, selectors, parameters.range)?,
+            Of::Names => view.label_names(&selectors, parameters.range)?,
+            Of::Values(label) => view.label_values(label, &selectors, parameters.range)?,
         };
         let rows = ranked(texts, &parameters, reading)?;
         write(sink, call, &rows, &parameters, reading)

@@ -1,12 +1,11 @@
 //! What the three search calls understand.
 
-use metricstor_model::{Matcher, TimeRange};
+use metricstor_model::TimeRange;
 
 use super::score::{Algorithm, Filter};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::param::Form;
-use crate::query::selectors;
 
 const ROWS_DEFAULT: usize = 100;
 /// What is searched when no time is given.
@@ -15,7 +14,6 @@ const RECENT_MS: i64 = 3_600_000;
 const TERMS_MAX: usize = 32;
 
 pub struct Parameters {
-    pub selectors: Vec<Vec<Matcher>>,
     pub range: TimeRange,
     pub filter: Filter,
     pub order: Order,
@@ -47,7 +45,6 @@ impl Parameters {
             return Err(wrong(text));
         }
         Ok(Self {
-            selectors: selectors(form)?,
             range: TimeRange::new(start, end),
             filter: filter(form)?,
             order: order(form, call)?,

@@ -6,8 +6,10 @@ use crate::answer::{Outcome, by_time, compare, is_inconsistent};
 use crate::grammar::Question;
 use crate::parts;
 
-/// Operations whose last digit depends on the mathematical library.
-const ROUNDED: [&str; 12] = [
+/// Operations whose last digit depends on the mathematical library, or on the order of additions.
+const ROUNDED: [&str; 14] = [
+    "avg_over_time",
+    "sum_over_time",
     "atan",
     "^",
     "exp(",
@@ -61,9 +63,9 @@ pub fn reason(
         return Some("3.5 loses buckets when it adds up histograms of several layouts");
     }
     if has(&ROUNDED) && (has(&["count_values", "%", "round(", "floor(", "ceil("])) {
-        return Some("the last digit of a transcendental function, made visible");
+        return Some("the last digit of a function or of a long sum, made visible");
     }
-    if has(&["exp(", "^"]) && has(&["sin(", "cos(", "tan("]) {
+    if has(&["exp(", "^", "1e10"]) && has(&["sin(", "cos(", "tan("]) {
         return Some("an angle whose last digit is more than a turn");
     }
     if is_about_histograms(text) && has(&["count_values"]) {
@@ -86,6 +88,7 @@ fn is_about_histograms(text: &str) -> bool {
 /// Differences that vanish when Prometheus 3.5 is asked otherwise for the same.
 pub fn reason_by_time(
     question: &Question,
+    theirs: &Outcome,
     own: &Outcome,
     reference: impl Fn(&Question) -> Outcome,
 ) -> Option<&'static str> {
@@ -96,10 +99,10 @@ pub fn reason_by_time(
     if !question.is_range() || !is_about_histograms(&question.text) {
         return None;
     }
-    let steps = by_time(own);
+    let (steps, before) = (by_time(own), by_time(theirs));
     let same = |(time, rows): (&String, &Vec<String>)| {
-        let alone = by_time(&reference(&question.at(time)));
-        alone.values().next() == Some(rows)
+        let is_alone = || by_time(&reference(&question.at(time))).into_values().next();
+        before.get(time) == Some(rows) || is_alone().as_ref() == Some(rows)
     };
     steps.iter().all(same).then_some("3.5 reuses histograms of one step for the next")
 }
@@ -141,6 +144,13 @@ fn reworded(text: String) -> String {
     }
 }
 
+/// Without any metric's name.
+fn without_name(text: &str) -> String {
+    let cut = text.split_once(" for metric name \"");
+    let cut = cut.and_then(|(before, rest)| Some((before, rest.split_once('"')?.1)));
+    cut.map_or_else(|| text.to_owned(), |(before, after)| format!("{before}{after}"))
+}
+
 /// Without the buckets that were made monotonic.
 fn without_buckets(text: String) -> String {
     match (text.split_once(", from buckets "), text.rsplit_once(" (")) {
@@ -161,15 +171,28 @@ fn note(
     if difference.contains("omitted") {
         return Some("which ten of many annotations are shown");
     }
+    let nameless = |outcome: &Outcome| -> BTreeSet<String> {
+        let is_mix = |text: &String| text.contains("exponential and custom buckets");
+        // Where floats come first, histograms are not even added up.
+        let may_lack = outcome.tells("mix of histograms and floats for aggregation");
+        let notes = outcome.notes().into_iter().filter(|text| !(may_lack && is_mix(text)));
+        notes.map(|text| if is_mix(&text) { without_name(&text) } else { text }).collect()
+    };
+    if nameless(reference) == nameless(own) {
+        return Some(
+            "the metric that is told is one of several: the order of series is the store's",
+        );
+    }
     let tells = |outcome: &Outcome| outcome.tells("encountered for binary operator");
     if difference.contains("incompatible") && tells(reference) && tells(own) {
         return Some("the last of several is told: the order of series is the store's");
     }
     if question.text.contains('^') && difference.contains("quantile value should be") {
-        return Some("the last digit of a transcendental function, made visible");
+        return Some("the last digit of a function or of a long sum, made visible");
     }
     let wrong_kind = ["not a counter", "not a gauge"].iter().any(|text| difference.contains(text));
-    if question.text.contains("-(") && wrong_kind {
+    let negates = ["-(", "* -", "/ -"].iter().any(|sign| question.text.contains(sign));
+    if negates && wrong_kind {
         return Some("3.6: negative histograms are gauges");
     }
     let nested = question.text.matches(")[").count() > 1;

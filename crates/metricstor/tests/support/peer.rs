@@ -25,6 +25,11 @@ impl Peer {
 
     /// A Prometheus with this configuration, once it is ready.
     pub fn prometheus(config: &str, dir: &Path) -> (Self, SocketAddr) {
+        Self::prometheus_with("metadata-wal-records,exemplar-storage", config, dir)
+    }
+
+    /// The same with these features.
+    pub fn prometheus_with(features: &str, config: &str, dir: &Path) -> (Self, SocketAddr) {
         let address = super::free_address();
         let file = dir.join("prometheus.yml");
         std::fs::write(&file, config.replace("SELF", &address.to_string())).unwrap();
@@ -33,7 +38,7 @@ impl Peer {
             format!("--storage.tsdb.path={}", dir.join("prometheus").display()),
             format!("--web.listen-address={address}"),
             "--web.enable-remote-write-receiver".to_owned(),
-            "--enable-feature=metadata-wal-records,exemplar-storage,native-histograms".to_owned(),
+            format!("--enable-feature={features}"),
         ];
         let peer = Self::start(&needed("prometheus"), &arguments, &dir.join("prometheus.log"));
         let ready = || request(address, "GET", "/-/ready", &[], b"").is_ok_and(|r| r.status == 200);
