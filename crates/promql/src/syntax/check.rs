@@ -1,6 +1,8 @@
 //! Types and everything else that holds for whole expressions, in the order in which Prometheus
 //! finds fault; settles which binary expressions match vectors.
 
+use std::fmt;
+
 use super::cursor::{Fault, Parsed};
 use crate::ast::{
     Aggregate, Binary, Call, Cardinality, DurationExpr, Expr, ExprKind, RangeExtension, Span,
@@ -85,23 +87,43 @@ impl Check<'_> {
                 ),
             ));
         }
-        self.expect(&mut aggregate.expr, ValueType::InstantVector, "aggregation expression")?;
+        self.expect(
+            &mut aggregate.expr,
+            ValueType::InstantVector,
+            format_args!("aggregation expression"),
+        )?;
         match (&mut aggregate.param, aggregate.op.param()) {
-            (Some(param), Some(wanted)) => self.expect(param, wanted, "aggregation parameter"),
+            (Some(param), Some(wanted)) => {
+                self.expect(param, wanted, format_args!("aggregation parameter"))
+            }
             _ => Ok(()),
         }
     }
 
-    fn expect(&self, expr: &mut Expr, wanted: ValueType, place: &str) -> Parsed<()> {
+    fn expect(&self, expr: &mut Expr, wanted: ValueType, place: fmt::Arguments<'_>) -> Parsed<()> {
         let found = self.expr(expr)?;
-        if found == wanted {
-            return Ok(());
-        }
-        let (wanted, found) = (wanted.documented(), found.documented());
-        Err(Fault::new(expr.span, format!("expected type {wanted} in {place}, got {found}")))
+        if found == wanted { Ok(()) } else { Err(unexpected(expr.span, wanted, found, place)) }
     }
 
+    /// Nothing is formatted before the arguments are checked: calls may be nested deep.
     fn call(&self, call: &mut Call, span: Span) -> Parsed<()> {
+        let name = call.function.name;
+        self.arity(call, span)?;
+        if name == "info" {
+            call.args.get(1).map_or(Ok(()), |labels| label_selectors(labels, span))?;
+        }
+        let types = call.function.args;
+        for (index, argument) in call.args.iter_mut().enumerate() {
+            if name == "info" && index == 1 {
+                self.info_selector(argument)?;
+            } else if let Some(wanted) = types.get(index).or(types.last()) {
+                self.expect(argument, *wanted, format_args!("call to function \"{name}\""))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn arity(&self, call: &Call, span: Span) -> Parsed<()> {
         let name = quote(call.function.name);
         if call.function.experimental && !self.experimental {
             return Err(Fault::new(span, format!("function {name} is not enabled")));
@@ -112,29 +134,16 @@ impl Check<'_> {
             Some(most) if most == least && got != least => format!("{least}"),
             _ if got < least => format!("at least {least}"),
             Some(most) if got > most => format!("at most {most}"),
-            _ => return self.arguments(call, span, &format!("call to function {name}")),
+            _ => return Ok(()),
         };
         Err(Fault::new(span, format!("expected {wanted} argument(s) in call to {name}, got {got}")))
     }
 
-    fn arguments(&self, call: &mut Call, span: Span, place: &str) -> Parsed<()> {
-        let types = call.function.args;
-        if call.function.name == "info"
-            && let Some(labels) = call.args.get(1)
-        {
-            label_selectors(labels, span)?;
+    fn info_selector(&self, labels: &Expr) -> Parsed<()> {
+        match &labels.kind {
+            ExprKind::Vector(selector) => self.selector(selector, labels.span),
+            _ => Ok(()),
         }
-        for (index, argument) in call.args.iter_mut().enumerate() {
-            let Some(wanted) = types.get(index).or(types.last()) else { continue };
-            if call.function.name == "info" && index == 1 {
-                if let ExprKind::Vector(selector) = &argument.kind {
-                    self.selector(selector, argument.span)?;
-                }
-                continue;
-            }
-            self.expect(argument, *wanted, place)?;
-        }
-        Ok(())
     }
 
     fn selector(&self, selector: &VectorSelector, span: Span) -> Parsed<()> {
@@ -260,6 +269,11 @@ fn non_empty(selector: &VectorSelector, span: Span) -> Parsed<()> {
 }
 
 /// The second argument of `info`: braces, which may match everything.
+fn unexpected(span: Span, wanted: ValueType, found: ValueType, place: fmt::Arguments<'_>) -> Fault {
+    let (wanted, found) = (wanted.documented(), found.documented());
+    Fault::new(span, format!("expected type {wanted} in {place}, got {found}"))
+}
+
 fn label_selectors(argument: &Expr, call: Span) -> Parsed<()> {
     let found = argument.value_type();
     if found != ValueType::InstantVector {
