@@ -43,7 +43,7 @@ fn what_was_read_once_is_not_read_again() {
 #[test]
 fn a_small_cache_keeps_to_its_size_and_files_apart() {
     let disk = disk();
-    let other: Model = model().into_iter().map(|(s, _)| (s, regular(s + 1, 299))).collect();
+    let other: Model = model().into_keys().map(|s| (s, regular(s + 1, 299))).collect();
     let files = [(written(&disk, &model()), model()), (written(&disk, &other), other)];
     let (cache, _) = cache(64 << 10);
     check(&files, &cache);
