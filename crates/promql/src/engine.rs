@@ -9,7 +9,7 @@ use crate::ast::ValueType;
 use crate::eval::grid::Grid;
 use crate::eval::{Evaluator, Helpers, Profile, Query, effort_of_series, finish};
 use crate::plan::{Plan, Settings, plan};
-use crate::selectors::has_subquery;
+use crate::selectors::looks_further;
 use crate::{Answer, Expr, Interrupt, ParseOptions, QueryError, Source, Stopwatch};
 
 /// What an engine allows itself, and the language's settings.
@@ -182,7 +182,7 @@ impl Engine {
         series: impl Fn(&[Matcher]) -> usize,
     ) -> usize {
         let Ok((plan, _)) = self.plan(expr, time, options) else { return usize::MAX };
-        if has_subquery(expr) {
+        if looks_further(expr) {
             return usize::MAX;
         }
         let efforts = plan.selections.iter().map(|selection| {

@@ -16,10 +16,15 @@ pub fn selectors(expr: &Expr) -> Vec<&[Matcher]> {
     found
 }
 
-/// Is a part of the expression evaluated at steps of its own?
-pub(crate) fn has_subquery(expr: &Expr) -> bool {
+/// Does the expression look at more than its selectors tell: at steps of its own, or at series that
+/// others lead to?
+pub(crate) fn looks_further(expr: &Expr) -> bool {
     let mut found = false;
-    visit(expr, &mut |expr| found |= matches!(expr.kind, ExprKind::Subquery(_)));
+    visit(expr, &mut |expr| match &expr.kind {
+        ExprKind::Subquery(_) => found = true,
+        ExprKind::Call(call) => found |= call.function.name == "info",
+        _ => {}
+    });
     found
 }
 
