@@ -7,6 +7,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
+use crate::error::ApiError;
+use crate::query::blocking;
 use crate::reply::plain;
 
 pub async fn healthy() -> Response {
@@ -30,7 +32,9 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-pub async fn metrics(State(app): State<Arc<App>>) -> Response {
+/// Counts series, so not on the threads that serve connections.
+pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     const TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(header::CONTENT_TYPE, TYPE)], app.registry.expose()).into_response()
+    let page = blocking(move || app.registry.expose()).await?;
+    Ok(([(header::CONTENT_TYPE, TYPE)], page).into_response())
 }

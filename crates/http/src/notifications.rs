@@ -13,6 +13,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Interval, interval_at};
 
 use crate::app::App;
 use crate::json::push_html_string;
@@ -41,14 +42,18 @@ pub async fn live(State(app): State<Arc<App>>) -> Response {
         app.instruments.refused_listeners.inc();
         return (StatusCode::NO_CONTENT, head).into_response();
     };
+    let stopping = Arc::clone(&app);
     let event = async move {
+        let app = stopping;
         app.stopping().await;
         let mut event = b"data: ".to_vec();
         push_stopping(&mut event, &app);
         event.extend_from_slice(b"\n\n");
         event.into()
     };
-    let events = Events { next: Some(Box::pin(event)), _place: place };
+    let period = app.config.connections.idle_timeout / 3;
+    let beat = interval_at(Instant::now() + period, period);
+    let events = Events { beat, next: Some(Box::pin(event)), _place: place };
     (head, Body::new(events)).into_response()
 }
 
@@ -58,8 +63,9 @@ fn push_stopping(out: &mut Vec<u8>, app: &App) {
     out.extend_from_slice(br#","active":true}"#);
 }
 
-/// A stream of at most one event.
+/// A stream of at most one event, with a comment now and then: a connection that is silent is closed.
 struct Events {
+    beat: Interval,
     next: Option<Pin<Box<dyn Future<Output = Bytes> + Send>>>,
     _place: OwnedSemaphorePermit,
 }
@@ -73,8 +79,11 @@ impl hyper::body::Body for Events {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let Some(next) = self.next.as_mut() else { return Poll::Ready(None) };
-        let event = ready!(next.as_mut().poll(cx));
-        self.next = None;
-        Poll::Ready(Some(Ok(Frame::data(event))))
+        if let Poll::Ready(event) = next.as_mut().poll(cx) {
+            self.next = None;
+            return Poll::Ready(Some(Ok(Frame::data(event))));
+        }
+        ready!(self.beat.poll_tick(cx));
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b":\n\n")))))
     }
 }

@@ -119,15 +119,9 @@ impl Sender {
     }
 }
 
-fn metric(server: &Server, name: &str) -> f64 {
-    let text = server.get("/metrics").text();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
-}
-
 fn reserve(server: &Server) -> u64 {
     let length = server.dir.join("data/reserve").metadata().map_or(0, |file| file.len());
-    let shown = metric(server, "metricstor_storage_reserve_bytes") as u64;
+    let shown = server.metric("metricstor_storage_reserve_bytes") as u64;
     // It may change between the two looks.
     if length == shown { length } else { u64::MAX }
 }
@@ -150,12 +144,12 @@ fn a_full_disk_stops_writes_alone_and_only_until_there_is_room() {
     sender.push_until_refused(&server);
     sender.check(&server);
     let full = "metricstor_http_refused_writes_total{reason=\"disk_full\"}";
-    assert!(metric(&server, full) > 0.0);
+    assert!(server.metric(full) > 0.0);
     // What is in memory becomes files, from the reserve.
     let compacted = server.post("/api/v1/admin/storage/compact", &[], b"");
     assert!(compacted.status < 300, "{}", compacted.text());
-    assert!(metric(&server, "metricstor_storage_chunk_files") > 0.0);
-    assert_eq!(metric(&server, "metricstor_storage_head_samples"), 0.0);
+    assert!(server.metric("metricstor_storage_chunk_files") > 0.0);
+    assert_eq!(server.metric("metricstor_storage_head_samples"), 0.0);
     sender.check(&server);
     let path = "/api/v1/admin/tsdb/delete_series?match[]=m%7Bi%3D%227%22%7D";
     let deleted = server.post(path, &[], b"");
@@ -184,8 +178,8 @@ fn a_disk_that_somebody_fills_at_once_is_freed_by_the_retention() {
     assert_eq!(sender.push(&server), 204);
     let compacted = server.post("/api/v1/admin/storage/compact", &[], b"");
     assert!(compacted.status < 300, "{}", compacted.text());
-    assert!(metric(&server, "metricstor_storage_chunk_files") > 0.0);
+    assert!(server.metric("metricstor_storage_chunk_files") > 0.0);
     let _other = disk.fill(0);
-    wait_until("the retention", || metric(&server, "metricstor_storage_chunk_files") == 0.0);
+    wait_until("the retention", || server.metric("metricstor_storage_chunk_files") == 0.0);
     assert_eq!(server.get("/-/healthy").status, 200);
 }

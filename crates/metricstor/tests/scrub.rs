@@ -9,12 +9,6 @@ mod support;
 use support::remote_write::Message;
 use support::{Server, now, wait_until};
 
-fn metric(server: &Server, name: &str) -> f64 {
-    let text = server.get("/metrics").text();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
-}
-
 fn chunk_files(server: &Server) -> Vec<PathBuf> {
     let shards = std::fs::read_dir(server.dir.join("data/shards")).unwrap();
     let chunks = shards.flat_map(|shard| std::fs::read_dir(shard.unwrap().path().join("chunks")));
@@ -34,23 +28,23 @@ fn damage_is_found_though_nobody_reads_it() {
     assert_eq!(server.push(&message.bytes).status, 204);
     assert!(server.post("/api/v1/admin/storage/compact", &[], b"").status < 300);
     let scrubbed = "metricstor_storage_scrubbed_bytes_total";
-    let size = metric(&server, "metricstor_storage_chunk_file_bytes");
+    let size = server.metric("metricstor_storage_chunk_file_bytes");
     assert!(size > 0.0);
-    wait_until("a pass over all files", || metric(&server, scrubbed) >= size);
+    wait_until("a pass over all files", || server.metric(scrubbed) >= size);
     wait_until("the time of the pass", || {
-        metric(&server, "metricstor_storage_scrubbed_timestamp_seconds") >= now() as f64 - 60.0
+        server.metric("metricstor_storage_scrubbed_timestamp_seconds") >= now() as f64 - 60.0
     });
     let damage = "metricstor_storage_scrub_damage_total";
-    assert_eq!(metric(&server, damage), 0.0);
+    assert_eq!(server.metric(damage), 0.0);
 
     let path = chunk_files(&server).pop().unwrap();
     let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, 40).unwrap();
     file.write_all_at(&[byte[0] ^ 4], 40).unwrap();
-    wait_until("the damage to be found", || metric(&server, damage) > 0.0);
+    wait_until("the damage to be found", || server.metric(damage) > 0.0);
     let name = path.file_name().unwrap().to_str().unwrap();
     let quarantined = format!("metricstor_storage_quarantined_blocks{{file=\"{name}\"}}");
-    assert!(metric(&server, &quarantined) > 0.0);
+    assert!(server.metric(&quarantined) > 0.0);
     assert!(server.log().contains(name), "{}", server.log());
 }

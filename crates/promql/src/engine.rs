@@ -185,12 +185,13 @@ impl Engine {
         if looks_further(expr) {
             return usize::MAX;
         }
+        let operations = plan.grid.len.saturating_mul(plan.nodes);
         let efforts = plan.selections.iter().map(|selection| {
             let range = selection.range.end.saturating_sub(selection.range.start);
             let one = effort_of_series(plan.grid.len, range);
             series(&selection.matchers).saturating_mul(one)
         });
-        efforts.fold(0, usize::saturating_add)
+        efforts.fold(operations, usize::saturating_add)
     }
 
     fn plan(

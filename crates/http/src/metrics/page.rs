@@ -75,7 +75,7 @@ impl Page {
         self.push(names, values, Value::Distribution { buckets, count, sum });
     }
 
-    /// All families that have metrics.
+    /// All families, also those without a metric.
     pub(super) fn families(&self) -> impl Iterator<Item = &Family> {
         self.families.iter()
     }

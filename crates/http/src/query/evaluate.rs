@@ -20,7 +20,7 @@ use crate::view::View;
 
 /// Prometheus' bound, checked before the query is even parsed.
 const POINTS_MAX: i64 = 11_000;
-/// Longer texts are parsed on a blocking thread.
+/// Longer texts, and regular expressions, are parsed in turn on a blocking thread.
 const SHORT_TEXT: usize = 1024;
 
 pub async fn instant(
@@ -86,8 +86,9 @@ async fn evaluate(
         explain: matches!(form.get("explain"), "1" | "true").then_some(stopwatch as Stopwatch),
     };
     let own_memory = caller.grant().and_then(|grant| grant.limits().query_memory_bytes);
-    let expr = (form.get("query").len() <= SHORT_TEXT).then(|| app.engine.parse(form.get("query")));
-    let expr = expr.and_then(Result::ok);
+    let text = form.get("query");
+    let is_cheap = text.len() <= SHORT_TEXT && !text.contains('~');
+    let expr = is_cheap.then(|| app.engine.parse(text)).and_then(Result::ok);
     ask.short = expr.as_ref().is_some_and(|expr| {
         let view = View::of(app, caller);
         let series = |matchers: &[Matcher]| view.at_most(matchers);

@@ -7,9 +7,8 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use metricstor_model::{Labels, Matcher, StoredExemplar, TimeRange};
-use tokio::task::spawn_blocking;
 
-use super::run::{Ask, run};
+use super::run::{Ask, blocking, run};
 use super::text::parsed;
 use crate::app::App;
 use crate::caller::Caller;
@@ -32,9 +31,8 @@ pub async fn exemplars(
     let query = form.get("query");
     query.clone_into(&mut ask.text);
     let (parser, text) = (Arc::clone(&app), query.to_owned());
-    let expr = spawn_blocking(move || parsed(&parser, &text))
-        .await
-        .map_err(|error| ApiError::new(ErrorType::Internal, error.to_string()))?
+    let expr = blocking(move || parsed(&parser, &text))
+        .await?
         .map_err(|error| ApiError::bad_data(error.to_string()))?;
     let sets: Vec<Vec<Matcher>> =
         metricstor_promql::selectors(&expr).into_iter().map(<[Matcher]>::to_vec).collect();

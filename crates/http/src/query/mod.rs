@@ -10,6 +10,7 @@ mod label_name;
 mod remote_read;
 mod result;
 mod run;
+pub use run::blocking;
 mod selector;
 mod text;
 

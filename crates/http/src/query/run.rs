@@ -8,8 +8,8 @@ use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::response::Response;
 use metricstor_promql::Interrupt;
-use tokio::task::{block_in_place, spawn_blocking};
-use tokio::time::timeout;
+use tokio::task::{JoinError, block_in_place, spawn_blocking};
+use tokio::time::{sleep_until, timeout};
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -112,8 +112,14 @@ async fn in_turn(
         }
     };
     if ask.short {
+        let stop = interrupt.clone();
+        let timer = tokio::spawn(async move {
+            sleep_until(deadline.into()).await;
+            stop.time_out();
+        });
         // The runtime gives its other work to another thread meanwhile.
         block_in_place(job);
+        timer.abort();
     } else {
         spawn_blocking(job);
     }
@@ -133,6 +139,14 @@ async fn in_turn(
         let text = "the query failed for a bug of this server; see its log";
         Err(ApiError::new(ErrorType::Internal, text))
     })
+}
+
+/// Runs what takes a moment, out of turn, on a blocking thread.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let failed = |error: JoinError| ApiError::new(ErrorType::Internal, error.to_string());
+    spawn_blocking(work).await.map_err(failed)
 }
 
 struct CancelOnDrop(Option<Interrupt>);

@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::json::push_html_string;
 use crate::param::{Form, format_time};
+use crate::query::blocking;
 use crate::reply::{JSON, success};
 
 /// The Prometheus whose API this is; clients choose what to call by it.
@@ -87,14 +88,17 @@ pub async fn self_metrics(
     request: Request,
 ) -> Result<Response, ApiError> {
     let form = Form::of_query(request.uri().query().unwrap_or(""));
-    // No pattern is no condition.
-    let (pattern, all) = match form.get("metric_name_pattern") {
-        "" => (".*", true),
-        pattern => (pattern, false),
-    };
-    let wanted = Matcher::new(MatchOp::Regex, METRIC_NAME, pattern)
-        .map_err(|error| ApiError::bad_data(format!("invalid metric_name_pattern: {error}")))?;
-    Ok(success(|out| app.registry.push_json(out, |name| all || wanted.matches(name))))
+    blocking(move || {
+        // No pattern is no condition.
+        let (pattern, all) = match form.get("metric_name_pattern") {
+            "" => (".*", true),
+            pattern => (pattern, false),
+        };
+        let wanted = Matcher::new(MatchOp::Regex, METRIC_NAME, pattern)
+            .map_err(|error| ApiError::bad_data(format!("invalid metric_name_pattern: {error}")))?;
+        Ok(success(|out| app.registry.push_json(out, |name| all || wanted.matches(name))))
+    })
+    .await?
 }
 
 /// What is evaluated or waits for its turn.

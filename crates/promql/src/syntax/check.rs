@@ -268,12 +268,12 @@ fn non_empty(selector: &VectorSelector, span: Span) -> Parsed<()> {
     }
 }
 
-/// The second argument of `info`: braces, which may match everything.
 fn unexpected(span: Span, wanted: ValueType, found: ValueType, place: fmt::Arguments<'_>) -> Fault {
     let (wanted, found) = (wanted.documented(), found.documented());
     Fault::new(span, format!("expected type {wanted} in {place}, got {found}"))
 }
 
+/// The second argument of `info`: braces, which may match everything.
 fn label_selectors(argument: &Expr, call: Span) -> Parsed<()> {
     let found = argument.value_type();
     if found != ValueType::InstantVector {

@@ -133,6 +133,13 @@ impl Head {
         Some(frozen)
     }
 
+    /// Gives back the pages of series that have had no samples since the last flush.
+    pub fn give_back_idle(&mut self) {
+        if self.frozen.is_none() && self.tier.is_empty() {
+            self.series.take_chains(|_| false);
+        }
+    }
+
     /// Forgets what was frozen: its chunk file is published.
     pub fn release_frozen(&mut self) {
         self.frozen = None;

@@ -79,6 +79,7 @@ impl Shard {
     fn freeze(&self) -> Option<Pending> {
         let mut live = self.live_mut();
         if live.applied == live.flushed {
+            live.head.give_back_idle();
             return None;
         }
         let frozen = live.head.freeze();

@@ -15,6 +15,12 @@ const GROWTH: usize = 16;
 /// The index may take this part of the memory; the rest is for what its series do.
 const INDEX_PART: f64 = 0.375;
 
+/// What a series takes of the index, about, as long as they are too few to tell: bytes.
+const SERIES_SIZE: usize = 160;
+const SERIES_TO_TELL: usize = 10_000;
+/// The index is full when there is room for no more than this part of what it has.
+const NEARLY: usize = 64;
+
 /// The store's parts of the budget.
 pub(super) struct Account {
     pub heads: Permit,
@@ -25,25 +31,48 @@ pub(super) struct Account {
 }
 
 impl Inner {
-    /// Notes what heads and tables hold. Series beyond what the memory has room for are refused from
-    /// here on, for writes of all others would be in the end.
+    /// Notes what heads and tables hold.
     pub(super) fn note_memory(&self, round: u64) {
-        let shards = &self.shards.shards;
-        let heads = shards.iter().map(|shard| shard.head_bytes()).sum();
+        let heads = self.shards.shards.iter().map(|shard| shard.head_bytes()).sum();
         let series = self.series.load(Ordering::Relaxed);
         let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
         account.heads.set(heads);
         let grown = series.saturating_sub(account.series) > account.series / GROWTH;
-        if !grown && !round.is_multiple_of(TABLE_ROUNDS) {
-            return;
+        if grown || round.is_multiple_of(TABLE_ROUNDS) {
+            self.measure_tables(&mut account);
         }
+    }
+
+    /// Has the memory room for one more series? Beyond its part for them they are refused, for writes
+    /// of all others would be in the end.
+    pub(super) fn has_room_for_series(&self) -> bool {
+        let is_full = || self.index_is_full.load(Ordering::Relaxed);
+        let may_be_full =
+            || self.series.load(Ordering::Relaxed) >= self.series_room.load(Ordering::Relaxed);
+        if !is_full() && may_be_full() {
+            let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+            // Others may have measured meanwhile.
+            if may_be_full() {
+                self.measure_tables(&mut account);
+            }
+        }
+        !is_full()
+    }
+
+    fn measure_tables(&self, account: &mut Account) {
+        let shards = &self.shards.shards;
+        let series = self.series.load(Ordering::Relaxed);
         let index: usize = shards.iter().map(|shard| shard.index_bytes()).sum();
         let files: usize = shards.iter().map(|shard| shard.file_table_bytes()).sum();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).size();
         account.tables.set(index + files + known);
         account.series = series;
-        let room = self.config.memory.limit() as f64 * INDEX_PART;
-        self.index_is_full.store(index as f64 > room, Ordering::Relaxed);
+        let room = (self.config.memory.limit() as f64 * INDEX_PART) as usize;
+        let each = if series < SERIES_TO_TELL { SERIES_SIZE } else { index / series };
+        let left = room.saturating_sub(index) / each.max(1);
+        self.index_is_full.store(left <= series / NEARLY, Ordering::Relaxed);
+        // Measured again half way there.
+        self.series_room.store(series + left / 2 + 1, Ordering::Relaxed);
     }
 
     /// Flushes the largest head when seven eighths of the memory are taken.

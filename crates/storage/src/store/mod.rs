@@ -62,6 +62,8 @@ struct Inner {
     series: AtomicUsize,
     /// The memory has no room for more series.
     index_is_full: AtomicBool,
+    /// With fewer series it is surely not.
+    series_room: AtomicUsize,
     metadata: MetadataStore,
     account: Mutex<account::Account>,
     block_cache: Arc<BlockCache>,

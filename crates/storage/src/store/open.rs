@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, RwLock};
 
 use super::METADATA;
@@ -103,6 +103,7 @@ impl Store {
             committer,
             series: recovery.series.into(),
             index_is_full: AtomicBool::new(false),
+            series_room: AtomicUsize::new(0),
             scrub: Scrub::default(),
             metadata: MetadataStore::load(&config.dir.join(METADATA)),
             metrics,

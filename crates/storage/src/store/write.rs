@@ -192,7 +192,7 @@ impl Inner {
             let max = self.config.series_max;
             return Placed::NoRoom(format!("the limit of {max} series (storage.max_series)"));
         }
-        if self.index_is_full.load(Ordering::Relaxed) {
+        if !self.has_room_for_series() {
             let limit = self.config.memory.limit();
             let limit = format!("the part of {limit} bytes for series (setting memory.limit)");
             return Placed::NoRoom(limit);
