@@ -12,7 +12,7 @@ use super::run::{Ask, blocking, run};
 use super::text::parsed;
 use crate::app::App;
 use crate::caller::Caller;
-use crate::error::{ApiError, ErrorType};
+use crate::error::ApiError;
 use crate::json::{push_labels, push_timestamp, push_value};
 use crate::param::read_form;
 
