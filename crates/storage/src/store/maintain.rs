@@ -150,10 +150,52 @@ impl Inner {
         if !done.as_ref().is_err_and(StorageError::is_full) {
             return done;
         }
-        // What is given back is not for the log.
-        self.reserve.refuse_writes();
+        // What is given back is not for the log, from here until it is used.
+        let _giving = self.reserve.refuse_writes();
         drop(self.references.write().unwrap_or_else(PoisonError::into_inner));
         self.committer.drain();
         if self.reserve.give()? { act() } else { done }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io::ErrorKind;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::StoreConfig;
+    use crate::files::Simulated;
+
+    const RESERVE: u64 = 1 << 20;
+
+    #[test]
+    fn no_write_is_admitted_while_the_reserve_is_used() {
+        let (dir, disk) = (tempfile::tempdir().unwrap(), Simulated::new());
+        let mut config = StoreConfig::new(dir.path());
+        config.shards = 1;
+        config.log_segment_bytes = 64 << 10;
+        config.reserve_bytes = RESERVE;
+        let (store, _) =
+            Store::open(config, Arc::new(disk.clone()), Arc::new(|| 1_800_000_000_000)).unwrap();
+        disk.set_capacity(Some(2 * RESERVE));
+        let (inner, tries) = (&store.inner, Cell::new(0));
+        let full = || StorageError::io("write", Path::new("file"), ErrorKind::StorageFull.into());
+        let done = inner.spend(|| {
+            tries.set(tries.get() + 1);
+            if tries.get() == 1 {
+                return Err(full());
+            }
+            assert!(inner.reserve.refuses_writes());
+            assert_eq!(inner.reserve.held(), 0);
+            Ok(())
+        });
+        assert!(done.is_ok() && tries.get() == 2);
+        assert!(!inner.reserve.refuses_writes());
+        assert_eq!(inner.reserve.held(), RESERVE);
+        assert!(inner.spend(|| Err::<(), _>(full())).is_err());
+        assert!(!inner.reserve.refuses_writes());
     }
 }

@@ -37,6 +37,17 @@ struct State {
     held: u64,
     /// There was not enough to hold; said once.
     short: bool,
+    /// How many are at work with what is given back: until they are done, it is nobody else's.
+    giving: usize,
+}
+
+/// As long as it lives, writes are refused and the reserve is not filled again.
+pub(super) struct Giving<'a>(&'a Reserve);
+
+impl Drop for Giving<'_> {
+    fn drop(&mut self) {
+        self.0.state().giving -= 1;
+    }
 }
 
 impl Reserve {
@@ -44,7 +55,7 @@ impl Reserve {
     pub fn new(files: Arc<dyn Files>, dir: &Path, bytes: u64) -> Self {
         let path = dir.join("reserve");
         let held = files.open(&path).and_then(|file| file.len()).unwrap_or(0);
-        let state = Mutex::new(State { held, short: false });
+        let state = Mutex::new(State { held, ..State::default() });
         let spent = AtomicBool::new(false);
         let reserve = Self { files, dir: dir.to_owned(), path, bytes, state, spent };
         reserve.keep();
@@ -62,6 +73,9 @@ impl Reserve {
     }
 
     fn adapt(&self, state: &mut State) -> io::Result<()> {
+        if state.giving > 0 {
+            return Ok(());
+        }
         let room = self.files.free(&self.dir)?.saturating_add(state.held);
         let scarce = self.bytes.saturating_mul(SCARCE);
         // Not to and fro at the border.
@@ -107,9 +121,13 @@ impl Reserve {
         Ok(true)
     }
 
-    /// From here on writes are refused, until the reserve is whole again.
-    pub fn refuse_writes(&self) {
+    /// From here on writes are refused, until the guard is dropped and the reserve is whole again.
+    pub fn refuse_writes(&self) -> Giving<'_> {
+        let mut state = self.state();
+        state.giving += 1;
+        // Under the lock: who looks at the disk at this moment may find it whole, but before this.
         self.spent.store(true, Ordering::Release);
+        Giving(self)
     }
 
     /// Must writes wait for the reserve to be whole? Looks at the disk if so.
@@ -202,12 +220,30 @@ mod tests {
         let (disk, reserve) = reserve(Some(2 * BYTES));
         assert_eq!(reserve.held(), BYTES);
         assert!(!reserve.refuses_writes());
-        reserve.refuse_writes();
+        let giving = reserve.refuse_writes();
         assert!(reserve.give().unwrap());
         disk.set_capacity(Some(BYTES / 2));
+        drop(giving);
         assert!(reserve.refuses_writes());
         assert!(!reserve.give().unwrap());
         disk.set_capacity(Some(BYTES));
+        assert!(!reserve.refuses_writes());
+        assert_eq!(reserve.held(), BYTES);
+    }
+
+    #[test]
+    fn what_is_given_back_is_taken_by_no_write_and_not_held_again_meanwhile() {
+        let (_, reserve) = reserve(Some(2 * BYTES));
+        let giving = reserve.refuse_writes();
+        // Still whole, but about to be given.
+        assert!(reserve.refuses_writes());
+        assert!(reserve.give().unwrap());
+        let second = reserve.refuse_writes();
+        assert!(!reserve.give().unwrap());
+        drop(second);
+        assert!(reserve.refuses_writes());
+        assert_eq!(reserve.held(), 0);
+        drop(giving);
         assert!(!reserve.refuses_writes());
         assert_eq!(reserve.held(), BYTES);
     }
