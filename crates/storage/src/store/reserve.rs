@@ -8,7 +8,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::StorageError;
@@ -28,13 +28,13 @@ pub(super) struct Reserve {
     path: PathBuf,
     bytes: u64,
     state: Mutex<State>,
+    /// Bytes of the file. Changed under the lock of `state`, read without: filling takes long.
+    held: AtomicU64,
     spent: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
-    /// Bytes of the file.
-    held: u64,
     /// There was not enough to hold; said once.
     short: bool,
     /// How many are at work with what is given back: until they are done, it is nobody else's.
@@ -55,9 +55,8 @@ impl Reserve {
     pub fn new(files: Arc<dyn Files>, dir: &Path, bytes: u64) -> Self {
         let path = dir.join("reserve");
         let held = files.open(&path).and_then(|file| file.len()).unwrap_or(0);
-        let state = Mutex::new(State { held, ..State::default() });
-        let spent = AtomicBool::new(false);
-        let reserve = Self { files, dir: dir.to_owned(), path, bytes, state, spent };
+        let (state, held, spent) = (Mutex::default(), AtomicU64::new(held), AtomicBool::new(false));
+        let reserve = Self { files, dir: dir.to_owned(), path, bytes, state, held, spent };
         reserve.keep();
         reserve
     }
@@ -76,48 +75,49 @@ impl Reserve {
         if state.giving > 0 {
             return Ok(());
         }
-        let room = self.files.free(&self.dir)?.saturating_add(state.held);
+        let held = self.held();
+        let room = self.files.free(&self.dir)?.saturating_add(held);
         let scarce = self.bytes.saturating_mul(SCARCE);
         // Not to and fro at the border.
-        let border = if state.held < self.bytes { scarce } else { scarce.saturating_mul(2) };
+        let border = if held < self.bytes { scarce } else { scarce.saturating_mul(2) };
         let wanted = if room < border { self.bytes } else { self.bytes.min(ALWAYS) };
         if wanted > room {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        if wanted != state.held {
-            self.resize(state, wanted)?;
+        if wanted != held {
+            self.resize(held, wanted)?;
         }
         state.short = false;
         self.spent.store(false, Ordering::Release);
         Ok(())
     }
 
-    fn resize(&self, state: &mut State, wanted: u64) -> io::Result<()> {
+    fn resize(&self, held: u64, wanted: u64) -> io::Result<()> {
         if wanted == 0 {
             self.files.remove(&self.path)?;
         } else {
             let file = self.files.open(&self.path).or_else(|_| self.files.create(&self.path))?;
-            if let Err(error) = fill(&*file, state.held, wanted) {
+            if let Err(error) = fill(&*file, held, wanted) {
                 // A partly filled one would only take space from the log.
-                file.set_len(state.held)?;
+                file.set_len(held)?;
                 return Err(error);
             }
         }
-        state.held = wanted;
+        self.held.store(wanted, Ordering::Release);
         Ok(())
     }
 
     /// Gives all of it back to the disk; false if there was nothing. Writes must be held.
     pub fn give(&self) -> Result<bool, StorageError> {
-        let mut state = self.state();
-        if state.held == 0 {
+        let _state = self.state();
+        if self.held() == 0 {
             return Ok(false);
         }
         tracing::warn!("the disk is full: using the space kept aside");
         self.files
             .remove(&self.path)
             .map_err(|error| StorageError::io("remove", &self.path, error))?;
-        state.held = 0;
+        self.held.store(0, Ordering::Release);
         Ok(true)
     }
 
@@ -138,9 +138,9 @@ impl Reserve {
         self.spent.load(Ordering::Acquire)
     }
 
-    /// Bytes kept aside at this moment.
+    /// Bytes kept aside at this moment. Waits for nothing.
     pub fn held(&self) -> u64 {
-        self.state().held
+        self.held.load(Ordering::Acquire)
     }
 
     /// Bytes of the disk that are left; `None` if it does not say.
