@@ -49,6 +49,8 @@ pub(crate) struct Shard {
     maintenance: Mutex<Maintenance>,
     /// A merge at work should give up.
     stopping: AtomicBool,
+    /// A merge waits for space on the disk; said once.
+    lacks_room: AtomicBool,
     /// There may be series without samples.
     forget_due: AtomicBool,
     quarantine: Arc<Quarantine>,

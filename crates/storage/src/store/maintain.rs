@@ -64,13 +64,14 @@ impl Inner {
         (self.clock)().saturating_sub(self.config.retention_ms)
     }
 
+    /// For merges that somebody asked for: they try.
     pub(super) fn aim(&self) -> Aim {
         let parts = i64::from(RETENTION_PARTS);
         let bounds = Bounds {
             window: self.config.retention_ms / parts,
             size: self.config.retention_bytes.map_or(u64::MAX, |max| max / parts as u64),
         };
-        Aim { now: (self.clock)(), oldest: self.oldest(), bounds }
+        Aim { now: (self.clock)(), oldest: self.oldest(), bounds, room: u64::MAX }
     }
 
     /// Flushes what is due and drops what is too old; a failure is logged and tried again in the
@@ -101,7 +102,9 @@ impl Inner {
                 }
                 self.forget(shard).inspect_err(|_| shard.forget_soon())
             };
-            match shard.compact(self.aim()).and_then(|_| forget()) {
+            // One that fills the disk would be tried again and again.
+            let aim = Aim { room: self.reserve.room(), ..self.aim() };
+            match shard.compact(aim).and_then(|_| forget()) {
                 Ok(()) => {}
                 Err(StorageError::Stopped) => return,
                 Err(error) => {

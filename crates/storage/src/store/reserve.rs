@@ -77,7 +77,7 @@ impl Reserve {
         }
         let held = self.held();
         let room = self.files.free(&self.dir)?.saturating_add(held);
-        let scarce = self.bytes.saturating_mul(SCARCE);
+        let scarce = self.scarce();
         // Not to and fro at the border.
         let border = if held < self.bytes { scarce } else { scarce.saturating_mul(2) };
         let wanted = if room < border { self.bytes } else { self.bytes.min(ALWAYS) };
@@ -148,6 +148,17 @@ impl Reserve {
         self.files.free(&self.dir).ok()
     }
 
+    /// Bytes that may be taken without making space scarce.
+    pub fn room(&self) -> u64 {
+        // A disk that does not say how much is left may have enough.
+        self.free().map_or(u64::MAX, |free| free.saturating_sub(self.scarce()))
+    }
+
+    /// Below so many bytes space is scarce.
+    fn scarce(&self) -> u64 {
+        self.bytes.saturating_mul(SCARCE)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -185,6 +196,8 @@ mod tests {
     fn it_grows_when_space_runs_out_and_shrinks_when_there_is_plenty() {
         let (disk, reserve) = reserve(None);
         assert_eq!(reserve.held(), ALWAYS);
+        disk.set_capacity(Some(SCARCE * BYTES + ALWAYS + 5));
+        assert_eq!(reserve.room(), 5);
         disk.set_capacity(Some(SCARCE * BYTES - 1));
         reserve.keep();
         assert_eq!(reserve.held(), BYTES);
