@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use metricstor_model::TimeRange;
 
 pub(crate) use compact::Aim;
-pub(crate) use file_set::FileSet;
+pub(crate) use file_set::{FileSet, name};
 pub(crate) use open::Opened;
 pub(crate) use plan::Bounds;
 
