@@ -58,13 +58,17 @@ fn beyond_its_part_for_series_new_ones_are_refused_and_known_ones_go_on() {
     let rows = |first: i64, at: i64| -> Vec<Row> {
         (first..first + 1000).map(|i| (format!("__name__=m,i={i}"), at, 1.0)).collect()
     };
-    let stored = |rows: &[Row]| loop {
-        match write(&store, rows) {
-            Ok(outcome) => break outcome,
-            // Heads may be what is large at this moment.
-            Err(WriteError::Memory(_)) => store.compact().unwrap(),
-            Err(error) => panic!("{error}"),
+    let try_store = |rows: &[Row]| match write(&store, rows) {
+        Ok(outcome) => Some(outcome),
+        // Heads may be what is large at this moment.
+        Err(WriteError::Memory(_)) => {
+            store.compact().unwrap();
+            None
         }
+        Err(error) => panic!("{error}"),
+    };
+    let stored = |rows: &[Row]| {
+        (0..100).find_map(|_| try_store(rows)).expect("a flush makes room for writes")
     };
     let refusals = (0..).map(|n| stored(&rows(n * 1000, NOW - 1000)).first_refusal);
     let refusal = refusals.take(2000).flatten().next().unwrap();
