@@ -26,8 +26,10 @@ pub(crate) struct Aim {
     /// The oldest time that is kept.
     pub oldest: i64,
     pub bounds: Bounds,
-    /// Bytes of the disk that may be taken at once.
+    /// Bytes of the disk that a merge may take.
     pub room: u64,
+    /// Bytes of the disk that are left: rewriting what is deleted may take all, for it frees some.
+    pub free: u64,
 }
 
 impl Shard {
@@ -85,7 +87,7 @@ impl Shard {
                 if !touched.inspect_err(|error| files.report(error))? {
                     continue;
                 }
-                if file.size() <= aim.room {
+                if file.size() <= aim.free {
                     let inputs = vec![name(file).to_owned()];
                     let plan = Plan { inputs, level: file.meta().level };
                     self.carry_out(&files, plan, aim)?;

@@ -71,7 +71,7 @@ impl Inner {
             window: self.config.retention_ms / parts,
             size: self.config.retention_bytes.map_or(u64::MAX, |max| max / parts as u64),
         };
-        Aim { now: (self.clock)(), oldest: self.oldest(), bounds, room: u64::MAX }
+        Aim { now: (self.clock)(), oldest: self.oldest(), bounds, room: u64::MAX, free: u64::MAX }
     }
 
     /// Flushes what is due and drops what is too old; a failure is logged and tried again in the
@@ -103,7 +103,8 @@ impl Inner {
                 self.forget(shard).inspect_err(|_| shard.forget_soon())
             };
             // One that fills the disk would be tried again and again.
-            let aim = Aim { room: self.reserve.room(), ..self.aim() };
+            let free = self.reserve.free().unwrap_or(u64::MAX);
+            let aim = Aim { room: self.reserve.room(), free, ..self.aim() };
             match shard.compact(aim).and_then(|_| forget()) {
                 Ok(()) => {}
                 Err(StorageError::Stopped) => return,
