@@ -164,7 +164,7 @@ impl Registrar {
             let host = format!("{}.{}", subject.name(), self.authority.trust_domain());
             request = request.with_host_names(&[&host])?;
         }
-        let now = self.not_before_the_root(now)?;
+        let now = self.issuing_time(subject, now)?;
         let chain = self.authority.issue(&request, public_key, now)?;
         self.record(&chain)?;
         let trust_bundle = certificates_to_pem(self.authority.trust_bundle());
@@ -178,10 +178,16 @@ impl Registrar {
         no_earlier(now, seconds_after_epoch(last.saturating_add(1)))
     }
 
-    /// The newest root may have been made a second ahead.
-    fn not_before_the_root(&self, now: UnixTime) -> Result<UnixTime, PkiError> {
-        let Some(root) = self.authority.trust_bundle().last() else { return Ok(now) };
-        Ok(no_earlier(now, issued_at(root)?))
+    /// Now, or the seconds later that tell a certificate from those before the newest root, and from
+    /// those that were revoked.
+    fn issuing_time(&self, subject: &Subject, now: UnixTime) -> Result<UnixTime, PkiError> {
+        let root = self.authority.trust_bundle().last();
+        let now =
+            root.map_or(Ok(now), |root| Ok::<_, PkiError>(no_earlier(now, issued_at(root)?)))?;
+        let revoked = self.state().revoked.get(subject);
+        Ok(revoked.map_or(now, |revoked| {
+            no_earlier(now, seconds_after_epoch(revoked.issued_until.saturating_add(1)))
+        }))
     }
 
     /// Remembers an issued certificate, for the lists of revoked ones.

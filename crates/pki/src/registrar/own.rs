@@ -24,6 +24,7 @@ impl Registrar {
             tracing::debug!("user/admin is revoked; remove admin.key and admin.crt to have others");
             return Ok(());
         }
+        let now = self.issuing_time(&administrator()?, now)?;
         match self.authority.administrator(now)? {
             Some(held) => self.record(held.chain()),
             None => Ok(()),

@@ -33,7 +33,8 @@ pub struct FileMeta {
     pub level: u8,
     pub shard: u32,
     pub kind: ColumnKind,
-    /// The shard's log index up to which deletions are done here; no sample is from a later entry.
+    /// The shard's log index up to which deletions are done here. No sample is from an entry later than
+    /// the next; of that one perhaps a part, for entries are applied in steps.
     pub position: u64,
     /// Is the file of the version before places were part of the checksums?
     pub without_places: bool,

@@ -26,14 +26,38 @@ pub(crate) struct Aim {
     /// The oldest time that is kept.
     pub oldest: i64,
     pub bounds: Bounds,
+    /// Bytes of the disk that a merge may take.
+    pub room: u64,
+    /// Bytes of the disk that are left: rewriting what is deleted may take all, for it frees some.
+    pub free: u64,
 }
 
 impl Shard {
     /// Does one merge if one is due, else rewrites one file that has deleted samples; true when it
-    /// did either.
+    /// did either. What there is no room for waits.
     pub fn compact(&self, aim: Aim) -> Result<bool, StorageError> {
-        Ok(self.merge_planned(aim, |files| plan::next(files, aim.now, aim.bounds))?
-            || self.clean(aim)?)
+        let mut waits = false;
+        let choose = |files: &[Candidate]| {
+            let (plan, waiting) = plan::next_within(files, aim.now, aim.bounds, aim.room);
+            waits |= waiting;
+            plan
+        };
+        let done = self.merge_planned(aim, choose)? || self.clean_within(aim, &mut waits)?;
+        if waits || !done {
+            self.note_room(waits, aim.room);
+        }
+        Ok(done)
+    }
+
+    /// Says when merges begin to wait for room, and when they do not any more.
+    fn note_room(&self, waits: bool, room: u64) {
+        match (self.lacks_room.swap(waits, Ordering::Relaxed), waits) {
+            (false, true) => {
+                tracing::warn!(shard = self.number, room, "merges wait for space on the disk");
+            }
+            (true, false) => tracing::info!(shard = self.number, "merges go on: there is space"),
+            _ => {}
+        }
     }
 
     /// Merges everything that may share a file, and leaves out everything that is deleted.
@@ -46,21 +70,32 @@ impl Shard {
     /// Rewrites one file that has deleted samples; true when there was one. Tombstones that hide
     /// nothing any more are dropped.
     pub fn clean(&self, aim: Aim) -> Result<bool, StorageError> {
+        self.clean_within(aim, &mut false)
+    }
+
+    /// Notes in `waits` that there is no room for a file that should be rewritten.
+    fn clean_within(&self, aim: Aim, waits: &mut bool) -> Result<bool, StorageError> {
         let _merging = self.merging();
         let files = self.live().files.clone();
+        // What is damaged may be hidden and readable again from a copy.
+        let all_are_sound = files.iter().all(|file| files.is_sound(file));
         let mut done = Vec::new();
         for tombstone in files.tombstones() {
+            let mut is_done = all_are_sound;
             for file in files.iter().filter(|file| files.is_sound(file)) {
                 let touched = files.is_touched(file, tombstone);
-                if touched.inspect_err(|error| files.report(error))? {
+                if !touched.inspect_err(|error| files.report(error))? {
+                    continue;
+                }
+                if file.size() <= aim.free {
                     let inputs = vec![name(file).to_owned()];
                     let plan = Plan { inputs, level: file.meta().level };
                     self.carry_out(&files, plan, aim)?;
                     return Ok(true);
                 }
+                (*waits, is_done) = (true, false);
             }
-            // What is damaged may be hidden by it and readable again from a copy.
-            if files.iter().all(|file| files.is_sound(file)) {
+            if is_done {
                 done.push(tombstone.position);
             }
         }
@@ -137,7 +172,7 @@ impl Shard {
 
     fn has_files(&self, names: &[String]) -> bool {
         let files = self.live().files.clone();
-        names.iter().all(|input| files.iter().any(|file| name(file) == input))
+        names.iter().all(|input| files.find(input).is_some())
     }
 
     /// Deletes a file that was never published, unless one of the same content was.

@@ -94,6 +94,11 @@ impl FileSet {
         self.files.iter()
     }
 
+    /// The file of this name.
+    pub fn find(&self, wanted: &str) -> Option<&Arc<ChunkFile>> {
+        self.files.iter().find(|file| name(file) == wanted)
+    }
+
     pub fn len(&self) -> usize {
         self.files.len()
     }
@@ -217,7 +222,7 @@ impl FileSet {
 }
 
 /// A file's name in its folder.
-pub(super) fn name(file: &ChunkFile) -> &str {
+pub(crate) fn name(file: &ChunkFile) -> &str {
     file.path().file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 

@@ -27,31 +27,38 @@ impl Shard {
         self.forget_due.store(true, Ordering::Relaxed);
     }
 
-    /// Removes series without samples; returns how many. `hold_writes` must make sure that, until
-    /// the guard is dropped, no write is between looking up a reference and being applied; it is
-    /// asked once for each step. `None`: not now.
-    pub fn forget<G>(&self, hold_writes: impl Fn() -> Option<G>) -> Result<u64, StorageError> {
+    /// Removes series without samples, and says of each step how many. `hold_writes` must make sure
+    /// that, until the guard is dropped, no write is between looking up a reference and being applied;
+    /// it is asked once for each step. `None`: not now.
+    pub fn forget<G>(
+        &self,
+        hold_writes: impl Fn() -> Option<G>,
+        note_removed: impl Fn(usize),
+    ) -> Result<(), StorageError> {
         // Held throughout: no sample moves from memory to a file meanwhile.
         let mut maintenance = self.maintenance();
         if maintenance.pending.is_some() {
-            return Ok(0);
+            self.forget_soon();
+            return Ok(());
         }
-        let mut removed = 0;
+        let mut some_went = false;
         for idle in steps(&self.idle_series()?) {
             let Some(_held) = hold_writes() else { break };
-            removed += self.remove(&mut maintenance.catalog, idle)?;
+            let removed = self.remove(&mut maintenance.catalog, idle)?;
+            note_removed(removed);
+            some_went |= removed > 0;
         }
-        if removed > 0 {
-            let Some(_held) = hold_writes() else { return Ok(removed) };
-            removed += self.remove(&mut maintenance.catalog, self.undefined())?;
+        if some_went {
+            let Some(_held) = hold_writes() else { return Ok(()) };
+            note_removed(self.remove(&mut maintenance.catalog, self.undefined())?);
             // Whatever has a reference is defined now, or never will be.
             self.all_are_defined();
         }
-        Ok(removed)
+        Ok(())
     }
 
     /// Removes those of the series that still have no samples.
-    fn remove(&self, catalog: &mut Catalog, idle: RoaringBitmap) -> Result<u64, StorageError> {
+    fn remove(&self, catalog: &mut Catalog, idle: RoaringBitmap) -> Result<usize, StorageError> {
         let idle = idle - self.occupied();
         if idle.is_empty() {
             return Ok(0);
@@ -60,7 +67,7 @@ impl Shard {
         catalog.publish(publication)?;
         self.index_mut().remove(&idle);
         self.metrics.series_removed.add(idle.len());
-        Ok(idle.len())
+        Ok(idle.len() as usize)
     }
 
     /// Series without samples. Reads all files' directories.
@@ -109,7 +116,63 @@ fn steps(series: &RoaringBitmap) -> impl Iterator<Item = RoaringBitmap> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use metricstor_model::SeriesId;
+
     use super::*;
+    use crate::chunk_file::BlockCache;
+    use crate::files::Disk;
+    use crate::metrics::Metrics;
+    use crate::shard::Opened;
+
+    fn shard(dir: &Path) -> Shard {
+        let metrics = Arc::new(Metrics::default());
+        let memory = metricstor_memory::Budget::new(1 << 20);
+        let cache = Arc::new(BlockCache::new(0, &memory, metrics.clone()));
+        let Opened { shard, .. } = Shard::open(dir, 0, Arc::new(Disk), cache, metrics, 0).unwrap();
+        shard
+    }
+
+    fn break_catalog(dir: &Path) {
+        let catalog = rusqlite::Connection::open(dir.join("index.db")).unwrap();
+        catalog.execute("ALTER TABLE series_block RENAME TO gone", []).unwrap();
+    }
+
+    #[test]
+    fn what_is_removed_before_a_failure_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let shard = shard(dir.path());
+        for series in [1, 2, 2 * APART_MAX] {
+            let name = series.to_string();
+            let pairs = || std::iter::once(("name", name.as_str()));
+            shard.index_mut().insert(series, SeriesId::of_pairs("", pairs()), pairs());
+        }
+        let (asked, removed) = (Cell::new(0), Cell::new(0));
+        let hold_writes = || {
+            if asked.replace(asked.get() + 1) == 1 {
+                break_catalog(dir.path());
+            }
+            Some(())
+        };
+        shard.forget(hold_writes, |series| removed.set(removed.get() + series)).unwrap_err();
+        assert_eq!((removed.get(), shard.index().len()), (2, 1));
+    }
+
+    #[test]
+    fn while_a_flush_is_unfinished_forgetting_stays_due() {
+        let dir = tempfile::tempdir().unwrap();
+        let shard = shard(dir.path());
+        break_catalog(dir.path());
+        shard.live_mut().applied = 1;
+        shard.flush().unwrap_err();
+        shard.forget_soon();
+        assert!(shard.forgetting_is_due());
+        shard.forget(|| Some(()), |_| {}).unwrap();
+        assert!(shard.forgetting_is_due());
+    }
 
     #[test]
     fn steps_are_small_near_and_leave_nothing_out() {

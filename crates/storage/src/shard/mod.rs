@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use metricstor_model::TimeRange;
 
 pub(crate) use compact::Aim;
-pub(crate) use file_set::FileSet;
+pub(crate) use file_set::{FileSet, name};
 pub(crate) use open::Opened;
 pub(crate) use plan::Bounds;
 
@@ -49,6 +49,8 @@ pub(crate) struct Shard {
     maintenance: Mutex<Maintenance>,
     /// A merge at work should give up.
     stopping: AtomicBool,
+    /// A merge waits for space on the disk; said once.
+    lacks_room: AtomicBool,
     /// There may be series without samples.
     forget_due: AtomicBool,
     quarantine: Arc<Quarantine>,

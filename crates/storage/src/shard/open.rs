@@ -75,6 +75,7 @@ impl Shard {
             defined_below: AtomicU32::new(index.next()),
             index: RwLock::new(index),
             live: RwLock::new(live),
+            lacks_room: AtomicBool::new(false),
             forget_due: AtomicBool::new(false),
             quarantine,
             exemplars_max,

@@ -53,6 +53,20 @@ pub(super) fn next(files: &[Candidate], now: i64, bounds: Bounds) -> Option<Plan
     })
 }
 
+/// The next merge that takes no more than so many bytes of the disk; and does another wait for more?
+pub(super) fn next_within(
+    files: &[Candidate],
+    now: i64,
+    bounds: Bounds,
+    room: u64,
+) -> (Option<Plan>, bool) {
+    let wanted = next(files, now, bounds);
+    // What is merged is no larger than its inputs.
+    let plan = next(files, now, Bounds { size: bounds.size.min(room), ..bounds });
+    let waits = plan != wanted;
+    (plan, waits)
+}
+
 /// Merges everything that may share a file, whatever its age; a lone file is rewritten once if that
 /// packs it densely.
 pub(super) fn everything(files: &[Candidate], bounds: Bounds) -> Option<Plan> {
@@ -123,6 +137,24 @@ mod tests {
         assert_eq!(plan.level, 1);
         assert_eq!(plan.inputs.len(), 4);
         assert_eq!(next(&[file("merged", 0, 2 * HOUR - 1)], 1000 * HOUR, FREE), None);
+    }
+
+    #[test]
+    fn a_merge_that_the_disk_has_no_room_for_waits_and_keeps_up_no_other() {
+        let large = |name, at| Candidate { size: 50, ..file(name, at, at + 1) };
+        let files =
+            [large("a", 0), large("b", 2), file("c", 3 * HOUR, 4 * HOUR - 2), file("d", 0, 1)];
+        let files = [&files[..], &[file("e", 3 * HOUR, 4 * HOUR - 1)]].concat();
+        let within = |room| next_within(&files, 5 * HOUR, FREE, room);
+        let (plan, waits) = within(110);
+        assert_eq!(
+            (plan.unwrap().inputs, waits),
+            (vec!["a".into(), "b".into(), "d".into()], false)
+        );
+        let (plan, waits) = within(109);
+        assert_eq!((plan.unwrap().inputs, waits), (vec!["c".to_owned(), "e".into()], true));
+        assert_eq!(within(19), (None, true));
+        assert_eq!(next_within(&files[2..3], 5 * HOUR, FREE, 0), (None, false));
     }
 
     #[test]

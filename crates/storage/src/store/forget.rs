@@ -11,13 +11,16 @@ impl Inner {
     /// Removes all series of a shard that have no samples. Writes wait for a step at a time.
     pub(super) fn forget(&self, shard: &Shard) -> Result<(), StorageError> {
         let pauses = &self.metrics.pauses;
-        let removed = shard.forget(|| {
+        let hold_writes = || {
             let held = Exclusive::hold(&self.references, &pauses.references);
             let drained = self.committer.drain();
             Exclusive::hold(&self.known, &pauses.known).clear();
             drained.then_some(held)
-        })?;
-        self.series.fetch_sub(removed as usize, Ordering::Relaxed);
-        Ok(())
+        };
+        // Step by step: what is gone is gone, also when a later step fails.
+        let note_removed = |series| {
+            self.series.fetch_sub(series, Ordering::Relaxed);
+        };
+        shard.forget(hold_writes, note_removed)
     }
 }

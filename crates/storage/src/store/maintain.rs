@@ -64,13 +64,14 @@ impl Inner {
         (self.clock)().saturating_sub(self.config.retention_ms)
     }
 
+    /// For merges that somebody asked for: they try.
     pub(super) fn aim(&self) -> Aim {
         let parts = i64::from(RETENTION_PARTS);
         let bounds = Bounds {
             window: self.config.retention_ms / parts,
             size: self.config.retention_bytes.map_or(u64::MAX, |max| max / parts as u64),
         };
-        Aim { now: (self.clock)(), oldest: self.oldest(), bounds }
+        Aim { now: (self.clock)(), oldest: self.oldest(), bounds, room: u64::MAX, free: u64::MAX }
     }
 
     /// Flushes what is due and drops what is too old; a failure is logged and tried again in the
@@ -101,7 +102,10 @@ impl Inner {
                 }
                 self.forget(shard).inspect_err(|_| shard.forget_soon())
             };
-            match shard.compact(self.aim()).and_then(|_| forget()) {
+            // One that fills the disk would be tried again and again.
+            let free = self.reserve.free().unwrap_or(u64::MAX);
+            let aim = Aim { room: self.reserve.room(), free, ..self.aim() };
+            match shard.compact(aim).and_then(|_| forget()) {
                 Ok(()) => {}
                 Err(StorageError::Stopped) => return,
                 Err(error) => {
@@ -150,10 +154,52 @@ impl Inner {
         if !done.as_ref().is_err_and(StorageError::is_full) {
             return done;
         }
-        // What is given back is not for the log.
-        self.reserve.refuse_writes();
+        // What is given back is not for the log, from here until it is used.
+        let _giving = self.reserve.refuse_writes();
         drop(self.references.write().unwrap_or_else(PoisonError::into_inner));
         self.committer.drain();
         if self.reserve.give()? { act() } else { done }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io::ErrorKind;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::StoreConfig;
+    use crate::files::Simulated;
+
+    const RESERVE: u64 = 1 << 20;
+
+    #[test]
+    fn no_write_is_admitted_while_the_reserve_is_used() {
+        let (dir, disk) = (tempfile::tempdir().unwrap(), Simulated::new());
+        let mut config = StoreConfig::new(dir.path());
+        config.shards = 1;
+        config.log_segment_bytes = 64 << 10;
+        config.reserve_bytes = RESERVE;
+        let (store, _) =
+            Store::open(config, Arc::new(disk.clone()), Arc::new(|| 1_800_000_000_000)).unwrap();
+        disk.set_capacity(Some(2 * RESERVE));
+        let (inner, tries) = (&store.inner, Cell::new(0));
+        let full = || StorageError::io("write", Path::new("file"), ErrorKind::StorageFull.into());
+        let done = inner.spend(|| {
+            tries.set(tries.get() + 1);
+            if tries.get() == 1 {
+                return Err(full());
+            }
+            assert!(inner.reserve.refuses_writes());
+            assert_eq!(inner.reserve.held(), 0);
+            Ok(())
+        });
+        assert!(done.is_ok() && tries.get() == 2);
+        assert!(!inner.reserve.refuses_writes());
+        assert_eq!(inner.reserve.held(), RESERVE);
+        assert!(inner.spend(|| Err::<(), _>(full())).is_err());
+        assert!(!inner.reserve.refuses_writes());
     }
 }

@@ -8,7 +8,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::StorageError;
@@ -28,15 +28,26 @@ pub(super) struct Reserve {
     path: PathBuf,
     bytes: u64,
     state: Mutex<State>,
+    /// Bytes of the file. Changed under the lock of `state`, read without: filling takes long.
+    held: AtomicU64,
     spent: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
-    /// Bytes of the file.
-    held: u64,
     /// There was not enough to hold; said once.
     short: bool,
+    /// How many are at work with what is given back: until they are done, it is nobody else's.
+    giving: usize,
+}
+
+/// As long as it lives, writes are refused and the reserve is not filled again.
+pub(super) struct Giving<'a>(&'a Reserve);
+
+impl Drop for Giving<'_> {
+    fn drop(&mut self) {
+        self.0.state().giving -= 1;
+    }
 }
 
 impl Reserve {
@@ -44,9 +55,8 @@ impl Reserve {
     pub fn new(files: Arc<dyn Files>, dir: &Path, bytes: u64) -> Self {
         let path = dir.join("reserve");
         let held = files.open(&path).and_then(|file| file.len()).unwrap_or(0);
-        let state = Mutex::new(State { held, short: false });
-        let spent = AtomicBool::new(false);
-        let reserve = Self { files, dir: dir.to_owned(), path, bytes, state, spent };
+        let (state, held, spent) = (Mutex::default(), AtomicU64::new(held), AtomicBool::new(false));
+        let reserve = Self { files, dir: dir.to_owned(), path, bytes, state, held, spent };
         reserve.keep();
         reserve
     }
@@ -62,54 +72,62 @@ impl Reserve {
     }
 
     fn adapt(&self, state: &mut State) -> io::Result<()> {
-        let room = self.files.free(&self.dir)?.saturating_add(state.held);
-        let scarce = self.bytes.saturating_mul(SCARCE);
+        if state.giving > 0 {
+            return Ok(());
+        }
+        let held = self.held();
+        let room = self.files.free(&self.dir)?.saturating_add(held);
+        let scarce = self.scarce();
         // Not to and fro at the border.
-        let border = if state.held < self.bytes { scarce } else { scarce.saturating_mul(2) };
+        let border = if held < self.bytes { scarce } else { scarce.saturating_mul(2) };
         let wanted = if room < border { self.bytes } else { self.bytes.min(ALWAYS) };
         if wanted > room {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        if wanted != state.held {
-            self.resize(state, wanted)?;
+        if wanted != held {
+            self.resize(held, wanted)?;
         }
         state.short = false;
         self.spent.store(false, Ordering::Release);
         Ok(())
     }
 
-    fn resize(&self, state: &mut State, wanted: u64) -> io::Result<()> {
+    fn resize(&self, held: u64, wanted: u64) -> io::Result<()> {
         if wanted == 0 {
             self.files.remove(&self.path)?;
         } else {
             let file = self.files.open(&self.path).or_else(|_| self.files.create(&self.path))?;
-            if let Err(error) = fill(&*file, state.held, wanted) {
+            if let Err(error) = fill(&*file, held, wanted) {
                 // A partly filled one would only take space from the log.
-                file.set_len(state.held)?;
+                file.set_len(held)?;
                 return Err(error);
             }
         }
-        state.held = wanted;
+        self.held.store(wanted, Ordering::Release);
         Ok(())
     }
 
     /// Gives all of it back to the disk; false if there was nothing. Writes must be held.
     pub fn give(&self) -> Result<bool, StorageError> {
-        let mut state = self.state();
-        if state.held == 0 {
+        let _state = self.state();
+        if self.held() == 0 {
             return Ok(false);
         }
         tracing::warn!("the disk is full: using the space kept aside");
         self.files
             .remove(&self.path)
             .map_err(|error| StorageError::io("remove", &self.path, error))?;
-        state.held = 0;
+        self.held.store(0, Ordering::Release);
         Ok(true)
     }
 
-    /// From here on writes are refused, until the reserve is whole again.
-    pub fn refuse_writes(&self) {
+    /// From here on writes are refused, until the guard is dropped and the reserve is whole again.
+    pub fn refuse_writes(&self) -> Giving<'_> {
+        let mut state = self.state();
+        state.giving += 1;
+        // Under the lock: who looks at the disk at this moment may find it whole, but before this.
         self.spent.store(true, Ordering::Release);
+        Giving(self)
     }
 
     /// Must writes wait for the reserve to be whole? Looks at the disk if so.
@@ -120,14 +138,25 @@ impl Reserve {
         self.spent.load(Ordering::Acquire)
     }
 
-    /// Bytes kept aside at this moment.
+    /// Bytes kept aside at this moment. Waits for nothing.
     pub fn held(&self) -> u64 {
-        self.state().held
+        self.held.load(Ordering::Acquire)
     }
 
     /// Bytes of the disk that are left; `None` if it does not say.
     pub fn free(&self) -> Option<u64> {
         self.files.free(&self.dir).ok()
+    }
+
+    /// Bytes that may be taken without making space scarce.
+    pub fn room(&self) -> u64 {
+        // A disk that does not say how much is left may have enough.
+        self.free().map_or(u64::MAX, |free| free.saturating_sub(self.scarce()))
+    }
+
+    /// Below so many bytes space is scarce.
+    fn scarce(&self) -> u64 {
+        self.bytes.saturating_mul(SCARCE)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -167,6 +196,8 @@ mod tests {
     fn it_grows_when_space_runs_out_and_shrinks_when_there_is_plenty() {
         let (disk, reserve) = reserve(None);
         assert_eq!(reserve.held(), ALWAYS);
+        disk.set_capacity(Some(SCARCE * BYTES + ALWAYS + 5));
+        assert_eq!(reserve.room(), 5);
         disk.set_capacity(Some(SCARCE * BYTES - 1));
         reserve.keep();
         assert_eq!(reserve.held(), BYTES);
@@ -202,12 +233,30 @@ mod tests {
         let (disk, reserve) = reserve(Some(2 * BYTES));
         assert_eq!(reserve.held(), BYTES);
         assert!(!reserve.refuses_writes());
-        reserve.refuse_writes();
+        let giving = reserve.refuse_writes();
         assert!(reserve.give().unwrap());
         disk.set_capacity(Some(BYTES / 2));
+        drop(giving);
         assert!(reserve.refuses_writes());
         assert!(!reserve.give().unwrap());
         disk.set_capacity(Some(BYTES));
+        assert!(!reserve.refuses_writes());
+        assert_eq!(reserve.held(), BYTES);
+    }
+
+    #[test]
+    fn what_is_given_back_is_taken_by_no_write_and_not_held_again_meanwhile() {
+        let (_, reserve) = reserve(Some(2 * BYTES));
+        let giving = reserve.refuse_writes();
+        // Still whole, but about to be given.
+        assert!(reserve.refuses_writes());
+        assert!(reserve.give().unwrap());
+        let second = reserve.refuse_writes();
+        assert!(!reserve.give().unwrap());
+        drop(second);
+        assert!(reserve.refuses_writes());
+        assert_eq!(reserve.held(), 0);
+        drop(giving);
         assert!(!reserve.refuses_writes());
         assert_eq!(reserve.held(), BYTES);
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Inner;
 use crate::chunk_file::{ChunkFile, ChunkFileError, ContentCheck};
-use crate::shard::{FileSet, Shard};
+use crate::shard::{Shard, name};
 
 /// Bytes read in one round.
 const STEP: u64 = 16 << 20;
@@ -27,7 +27,10 @@ pub(super) struct Scrub {
 struct State {
     /// When the files due were last looked up; milliseconds since the epoch.
     looked: Option<i64>,
-    due: VecDeque<(Arc<Shard>, ContentCheck)>,
+    /// Shards and names of files: one that is deleted meanwhile must not take space any longer.
+    due: VecDeque<(Arc<Shard>, String)>,
+    /// What is read of the first of them.
+    at_work: Option<ContentCheck>,
     /// Milliseconds of the pass at work that are behind.
     passed: i64,
 }
@@ -47,23 +50,25 @@ impl Inner {
             return;
         }
         let mut state = self.scrub.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.look_up(&mut state, (self.clock)(), interval);
-        let mut left = STEP;
+        self.scrub_round(&mut state, (self.clock)(), interval, STEP);
+    }
+
+    fn scrub_round(&self, state: &mut State, now: i64, interval: i64, bytes: u64) {
+        self.look_up(state, now, interval);
+        let mut left = bytes;
         while left > 0
-            && let Some((shard, check)) = state.due.front_mut()
+            && let Some((shard, name)) = state.due.front().cloned()
         {
-            let before = check.left();
-            let verdict = check.step(left);
-            let read = before - check.left();
-            self.metrics.scrubbed_bytes.add(read);
+            let (read, is_done) = self.check(&shard, &name, &mut state.at_work, left);
             left = left.saturating_sub(read.max(1));
-            match verdict {
-                Ok(None) => continue,
-                Ok(Some(true)) => {}
-                Ok(Some(false)) => self.quarantine(&shard.files(), check.file()),
-                Err(error) => self.note_damage(&shard.files(), &error),
+            if is_done {
+                state.at_work = None;
+                state.due.pop_front();
             }
-            state.due.pop_front();
+        }
+        if state.due.is_empty() && state.passed >= interval {
+            state.passed = 0;
+            self.scrub.last_pass.store(now, Ordering::Relaxed);
         }
     }
 
@@ -71,34 +76,66 @@ impl Inner {
         // A clock that went back begins anew.
         let looked = state.looked.filter(|looked| *looked <= now).unwrap_or(now);
         state.looked = Some(now);
+        state.passed += now - looked;
         for shard in &self.shards.shards {
-            for file in shard.files().iter() {
-                if is_due(place(file), looked, now, interval) {
-                    state.due.push_back((shard.clone(), ContentCheck::new(file.clone())));
+            for file in shard.files().iter().filter(|f| is_due(place(f), looked, now, interval)) {
+                // When reading falls behind, a file may be due again before its turn came.
+                let is_same = |(of, due): &(Arc<Shard>, String)| {
+                    of.number == shard.number && due == name(file)
+                };
+                if !state.due.iter().any(is_same) {
+                    state.due.push_back((shard.clone(), name(file).to_owned()));
                 }
             }
         }
-        state.passed += now - looked;
-        if state.passed >= interval {
-            state.passed = 0;
-            self.scrub.last_pass.store(now, Ordering::Relaxed);
+    }
+
+    /// Reads at most so many bytes more of a file, if there still is one of that name; returns how
+    /// many, and whether that was all.
+    fn check(
+        &self,
+        shard: &Shard,
+        name: &str,
+        at_work: &mut Option<ContentCheck>,
+        bytes: u64,
+    ) -> (u64, bool) {
+        let files = shard.files();
+        let Some(file) = files.find(name) else { return (0, true) };
+        // Another one of the same content is another place on the disk.
+        let begun = at_work.take().filter(|check| std::ptr::eq(check.file(), Arc::as_ptr(file)));
+        let check = at_work.insert(begun.unwrap_or_else(|| ContentCheck::new(file.clone())));
+        let before = check.left();
+        let verdict = check.step(bytes);
+        let read = before - check.left();
+        self.metrics.scrubbed_bytes.add(read);
+        match verdict {
+            Ok(None) => return (read, false),
+            Ok(Some(true)) => {}
+            Ok(Some(false)) => self.quarantine(shard, file),
+            Err(error) => self.note_damage(shard, name, &error),
         }
+        (read, true)
     }
 
     /// The content is not what the name says: which places are damaged?
-    fn quarantine(&self, files: &FileSet, file: &ChunkFile) {
+    fn quarantine(&self, shard: &Shard, file: &ChunkFile) {
         match file.verify(PLACES_MAX) {
             Ok(damages) => {
                 for damage in damages {
                     let error = ChunkFileError::damaged(file.path(), damage.offset, damage.what);
-                    self.note_damage(files, &error);
+                    self.note_damage(shard, name(file), &error);
                 }
             }
-            Err(error) => self.note_damage(files, &error),
+            Err(error) => self.note_damage(shard, name(file), &error),
         }
     }
 
-    fn note_damage(&self, files: &FileSet, error: &ChunkFileError) {
+    /// Reports what is wrong with a file, unless it is gone meanwhile.
+    fn note_damage(&self, shard: &Shard, name: &str, error: &ChunkFileError) {
+        let files = shard.files();
+        if files.find(name).is_none() {
+            return;
+        }
         if matches!(error, ChunkFileError::Damaged { .. }) {
             self.metrics.scrub_damage.add(1);
             files.report(error);
@@ -110,8 +147,7 @@ impl Inner {
 
 /// Where a file stands among all names: a part of `u32::MAX`.
 fn place(file: &ChunkFile) -> u32 {
-    let name = file.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or(0)
+    name(file).get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or(0)
 }
 
 /// Does the scrub pass this place between two times?
@@ -129,7 +165,68 @@ fn is_due(place: u32, from: i64, to: i64, interval: i64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use metricstor_model::{EncodedLabels, WriteRequest, WriteSeries};
+
     use super::*;
+    use crate::config::StoreConfig;
+    use crate::files::Disk;
+    use crate::store::Store;
+
+    const NOW: i64 = 1_800_000_000_000;
+
+    fn store(dir: &std::path::Path) -> Store {
+        let mut config = StoreConfig::new(dir);
+        (config.shards, config.scrub_interval_ms) = (1, 0);
+        Store::open(config, Arc::new(Disk), Arc::new(|| NOW)).unwrap().0
+    }
+
+    /// A chunk file with one sample.
+    fn add_file(store: &Store, at: i64) {
+        let mut request = WriteRequest::default();
+        request.timestamps.push(at);
+        request.values.push(1.0);
+        request.series.push(WriteSeries {
+            labels: EncodedLabels {
+                bytes: b"m",
+                decode: |_, pairs| {
+                    pairs.push(("__name__", "m"));
+                    Ok(())
+                },
+            },
+            samples: 0..1,
+            histograms: 0..0,
+            exemplars: 0..0,
+        });
+        let (answer, answered) = std::sync::mpsc::channel();
+        store.write(&request, Box::new(move |result| answer.send(result).unwrap()));
+        answered.recv().unwrap().unwrap();
+        store.inner.flush(&store.inner.shards.shards[0]).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_queued_once_and_read_only_if_it_is_still_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, mut state, week) = (store(dir.path()), State::default(), 7 * 24 * 3_600_000);
+        add_file(&store, NOW - 2000);
+        add_file(&store, NOW - 1000);
+        let inner = &store.inner;
+        let shard = &inner.shards.shards[0];
+        for round in 0..3 {
+            inner.scrub_round(&mut state, NOW + round * week, week, 0);
+            assert_eq!(
+                (state.due.len(), inner.scrub.last_pass()),
+                (2 * round.min(1) as usize, None)
+            );
+        }
+        let first = state.due[0].1.clone();
+        inner.scrub_round(&mut state, NOW + 3 * week, week, 1);
+        assert!(state.at_work.is_some());
+        shard.drop_files(|file| name(file) == first).unwrap();
+        inner.scrub_round(&mut state, NOW + 3 * week + 1, week, STEP);
+        assert!(state.due.is_empty() && state.at_work.is_none());
+        assert_eq!(inner.scrub.last_pass(), Some(NOW + 3 * week + 1));
+        assert_eq!(inner.metrics.scrubbed_bytes.get(), 1 + shard.file_bytes());
+    }
 
     #[test]
     fn every_place_is_passed_once_in_an_interval_however_the_rounds_fall() {
