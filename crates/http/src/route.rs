@@ -19,6 +19,7 @@ use crate::body::discard;
 use crate::caller::{Caller, Peer, Refused};
 use crate::error::{ApiError, ErrorType};
 use crate::reply::plain;
+use crate::server::Place;
 use crate::{admin, empty, health, ingest, notifications, provision, query, search, status};
 
 /// All paths.
@@ -187,6 +188,9 @@ async fn guard(
     }
     match Caller::admit(&app.pki, &peer, request.headers(), verb) {
         Ok(caller) => {
+            if let Some(place) = request.extensions().get::<Arc<Place>>() {
+                place.give_up();
+            }
             request.extensions_mut().insert(caller);
             next.run(request).await
         }

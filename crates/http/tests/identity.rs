@@ -233,3 +233,39 @@ fn strangers_push_out_strangers_and_nobody_who_is_known() {
     let metrics = page.text();
     assert!(metrics.contains(r#"refused_total{reason="strangers_limit"}"#), "{metrics}");
 }
+
+#[test]
+fn strangers_push_out_no_client_whose_bearer_token_is_valid_not_even_in_a_request() {
+    let mut config = Config::default();
+    config.connections.strangers = 2;
+    let secured = Secured::with(config, Policy::default());
+    let subject = "agent/a".parse().unwrap();
+    let spec = BearerSpec { subject, lifetime: Duration::from_secs(3600) };
+    let now = UnixTime::now();
+    let token = secured.server.pki.registrar().create_bearer(&spec, "user/admin", now).unwrap();
+    let headers = |token: &str| {
+        format!("Authorization: Bearer {token}\r\nExpect: 100-continue\r\nX-Filler: 1\r\n")
+    };
+    let push = Push::default().series(&[("__name__", "up")], &[(NOW, 1.0)]);
+    let request = write_with(&headers(&token.reveal()), &push);
+    let body_at = request.len() - push.body().len();
+    let mut stream = secured.connect(secured.anonymous(b"http/1.1"));
+    stream.write_all(&request[..body_at]).unwrap();
+    let mut go_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut go_on).unwrap();
+    assert!(go_on.starts_with(b"HTTP/1.1 100"), "the token was judged: {go_on:?}");
+    let flood = || {
+        let flood = [(); 4].map(|()| {
+            let mut stranger = secured.connect(secured.anonymous(b"http/1.1"));
+            assert_eq!(exchange(&mut stranger, HEALTH).status, 200);
+            stranger
+        });
+        let [mut oldest, ..] = flood;
+        assert!(matches!(oldest.read(&mut [0]), Ok(0) | Err(_)), "the flood takes its own places");
+    };
+    flood();
+    assert_eq!(exchange(&mut stream, &request[body_at..]).status, 204);
+    flood();
+    let wrong = write_with(&headers("msb1.0011223344556677.00").replace("Expect", "X-No"), &push);
+    assert_eq!(exchange(&mut stream, wrong).status, 401, "and is known all the same");
+}

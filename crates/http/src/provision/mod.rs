@@ -27,7 +27,9 @@ fn refused(error: &EnrolError) -> Response {
     let status = match error {
         EnrolError::Refused(refusal) => match refusal {
             Refusal::Full => StatusCode::SERVICE_UNAVAILABLE,
-            Refusal::NameTaken | Refusal::TokenExists => StatusCode::CONFLICT,
+            Refusal::NameTaken | Refusal::TokenExists | Refusal::ClockSetBack => {
+                StatusCode::CONFLICT
+            }
             Refusal::NobodyWaits => StatusCode::NOT_FOUND,
             Refusal::TooLong => StatusCode::BAD_REQUEST,
             Refusal::UnknownToken

@@ -29,7 +29,7 @@ use tower::ServiceExt;
 use super::Security;
 use super::idle::Idle;
 use super::lenient::Lenient;
-use super::strangers::{Stranger, Strangers};
+use super::strangers::{Place, Stranger, Strangers};
 use crate::app::App;
 use crate::caller::Peer;
 use crate::instruments::Instruments;
@@ -39,8 +39,8 @@ use crate::route::router;
 const REVOCATION_PERIOD: Duration = Duration::from_secs(2);
 /// The reason for which the oldest stranger is let go.
 const STRANGERS_LIMIT: &str = "strangers_limit";
-/// How long somebody without a certificate may be silent.
-const ANONYMOUS_IDLE: Duration = Duration::from_secs(15);
+/// How long a stranger may be silent.
+const STRANGER_IDLE: Duration = Duration::from_secs(15);
 
 /// What all connections of a listener share.
 pub struct Connections {
@@ -160,15 +160,16 @@ impl Connections {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let limits = &self.app.config.connections;
-        let idle = match &peer {
-            Peer::Anonymous(_) => limits.idle_timeout.min(ANONYMOUS_IDLE),
-            _ => limits.idle_timeout,
-        };
+        let place = stranger.as_ref().map(|stranger| Arc::clone(stranger.place()));
+        let idle = idle_limit(limits.idle_timeout, place.clone());
         let (router, identity) = (self.router.clone(), peer.identity().cloned());
         let helped = Arc::new(AtomicBool::new(false));
         let is_last = Arc::clone(&helped);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
+            if let Some(place) = &place {
+                request.extensions_mut().insert(Arc::clone(place));
+            }
             let answer = router.clone().oneshot(request);
             let is_last = is_last.load(Ordering::Relaxed);
             async move {
@@ -224,6 +225,14 @@ impl Connections {
             let now = self.app.pki.now().as_secs();
             limit.min(Duration::from_secs(identity.not_after.as_secs().saturating_sub(now)))
         })
+    }
+}
+
+/// How long the other end may be silent, as long as it is a stranger and from then on.
+fn idle_limit(limit: Duration, place: Option<Arc<Place>>) -> impl Fn() -> Duration {
+    move || match &place {
+        Some(place) if !place.is_given_up() => limit.min(STRANGER_IDLE),
+        _ => limit,
     }
 }
 

@@ -9,16 +9,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 /// Wraps a stream; every byte read or written starts the clock anew.
-pub struct Idle<S> {
+pub struct Idle<S, L> {
     stream: S,
-    limit: Duration,
+    /// Asked whenever the alarm rings.
+    limit: L,
     last: Instant,
     alarm: Pin<Box<Sleep>>,
 }
 
-impl<S> Idle<S> {
-    pub fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, last: Instant::now(), alarm: Box::pin(sleep(limit)) }
+impl<S, L: Fn() -> Duration> Idle<S, L> {
+    pub fn new(stream: S, limit: L) -> Self {
+        let alarm = Box::pin(sleep(limit()));
+        Self { stream, limit, last: Instant::now(), alarm }
     }
 
     /// Wakes the task when the limit may have passed. The alarm is moved only when it rings: moving
@@ -26,7 +28,7 @@ impl<S> Idle<S> {
     fn poll_limit<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         loop {
             ready!(self.alarm.as_mut().poll(cx));
-            let due = self.last + self.limit;
+            let due = self.last + (self.limit)();
             if due <= Instant::now() {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
@@ -49,7 +51,7 @@ impl<S> Idle<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Idle<S> {
+impl<S: AsyncRead + Unpin, L: Fn() -> Duration + Unpin> AsyncRead for Idle<S, L> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -60,7 +62,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Idle<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Idle<S> {
+impl<S: AsyncWrite + Unpin, L: Fn() -> Duration + Unpin> AsyncWrite for Idle<S, L> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -102,7 +104,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_ends_a_stream_and_bytes_keep_it() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut server = Idle::new(server, Duration::from_secs(10));
+        let mut server = Idle::new(server, || Duration::from_secs(10));
         for _ in 0..3 {
             tokio::time::advance(Duration::from_secs(7)).await;
             client.write_all(b"x").await.unwrap();

@@ -22,6 +22,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+pub use self::strangers::Place;
+
 use self::connection::Connections;
 use self::doorkeeper::Doorkeeper;
 use crate::app::App;

@@ -1,10 +1,11 @@
 //! How many connections there may be of whom nobody knows yet who they are: handshakes that have not
-//! ended, and clients without a certificate.
+//! ended, and clients that showed neither a certificate nor a valid bearer token.
 //!
 //! Invariant: strangers can push out strangers only. Whoever is quick gets through while thousands
 //! stand in the door, because it is the one that stood there longest who has to go.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -17,15 +18,21 @@ pub struct Strangers {
 #[derive(Default)]
 struct Inside {
     next: u64,
-    /// In the order of their coming; dropping a sender tells its owner to go.
+    /// In the order of their coming; who gets a message has to go.
     waiting: BTreeMap<u64, oneshot::Sender<()>>,
 }
 
-/// A stranger who was let in; dropped when it is gone or known.
+/// A stranger who was let in; dropped when it is gone or known by its certificate.
 pub struct Stranger {
+    place: Arc<Place>,
+    told_to_go: oneshot::Receiver<()>,
+}
+
+/// Where a stranger stands among the others. A request that shows who it is from gives it up.
+pub struct Place {
     strangers: Arc<Strangers>,
     number: u64,
-    place: oneshot::Receiver<()>,
+    is_given_up: AtomicBool,
 }
 
 impl Strangers {
@@ -35,15 +42,22 @@ impl Strangers {
 
     /// Lets one more in, and tells the oldest to go if there are too many.
     pub fn enter(self: &Arc<Self>) -> Stranger {
-        let (sender, place) = oneshot::channel();
+        let (sender, told_to_go) = oneshot::channel();
         let mut inside = self.lock();
-        if inside.waiting.len() >= self.limit {
-            inside.waiting.pop_first();
+        if inside.waiting.len() >= self.limit
+            && let Some((_, oldest)) = inside.waiting.pop_first()
+        {
+            // It may have ended by itself meanwhile.
+            let _gone = oldest.send(());
         }
         let number = inside.next;
         inside.next += 1;
         inside.waiting.insert(number, sender);
-        Stranger { strangers: Arc::clone(self), number, place }
+        let is_given_up = AtomicBool::new(false);
+        Stranger {
+            place: Arc::new(Place { strangers: Arc::clone(self), number, is_given_up }),
+            told_to_go,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
@@ -52,16 +66,34 @@ impl Strangers {
 }
 
 impl Stranger {
-    /// Resolves when this one has to go.
+    pub fn place(&self) -> &Arc<Place> {
+        &self.place
+    }
+
+    /// Resolves when this one has to go; never once its place is given up.
     pub async fn displaced(&mut self) {
-        // Nothing is ever sent.
-        let _dropped = (&mut self.place).await;
+        if (&mut self.told_to_go).await.is_err() {
+            std::future::pending().await
+        }
     }
 }
 
 impl Drop for Stranger {
     fn drop(&mut self) {
-        self.strangers.lock().waiting.remove(&self.number);
+        self.place.give_up();
+    }
+}
+
+impl Place {
+    /// Counts no longer among the strangers.
+    pub fn give_up(&self) {
+        if !self.is_given_up.swap(true, Ordering::Relaxed) {
+            self.strangers.lock().waiting.remove(&self.number);
+        }
+    }
+
+    pub fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::Relaxed)
     }
 }
 
@@ -88,5 +120,15 @@ mod tests {
         assert!(!has_to_go(&mut second).await && !has_to_go(&mut fourth).await);
         drop((second, fourth));
         assert!(strangers.lock().waiting.is_empty(), "who is gone is forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_became_known_is_pushed_out_by_nobody() {
+        let strangers = Arc::new(Strangers::new(1));
+        let mut known = strangers.enter();
+        known.place().give_up();
+        let mut others = [strangers.enter(), strangers.enter()];
+        assert!(!has_to_go(&mut known).await && !has_to_go(&mut others[1]).await);
+        assert!(has_to_go(&mut others[0]).await);
     }
 }

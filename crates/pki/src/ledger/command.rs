@@ -157,6 +157,11 @@ pub enum Refusal {
     NameTaken,
     #[error("the identity was revoked")]
     Revoked,
+    #[error(
+        "certificates of this name are void up to a time that is still to come, because the clock of \
+         the authority was set back since; take another name"
+    )]
+    ClockSetBack,
     #[error("the identity is not enrolled")]
     NotEnrolled,
     #[error("nobody with this fingerprint waits for approval")]

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::command::{Command, Granted, Outcome, Refusal, Seconds};
-pub use self::state::{Enrolment, Issued, Pending, Revocation, State, Token, Verdict};
+pub use self::state::{AHEAD_MAX, Enrolment, Issued, Pending, Revocation, State, Token, Verdict};
 use crate::error::PkiError;
 use crate::files::{self, Access};
 
@@ -42,6 +42,8 @@ enum LedgerFault {
     Damaged,
     #[error("a record is missing")]
     Gap,
+    #[error("it has lost records that had been written")]
+    Shorter,
 }
 
 /// The open log and the state it led to.
@@ -52,6 +54,8 @@ pub struct Ledger {
     length: u64,
     snapshot_length: u64,
     rewrite_length: u64,
+    /// The last command that is known to be on disk.
+    durable: u64,
     /// A write failed and nobody knows what is on disk.
     failed: bool,
 }
@@ -67,11 +71,7 @@ impl Ledger {
             files::write(&path, Access::Secret, record::HEADER)?;
             (State::default(), record::HEADER.len())
         } else {
-            replay(&bytes).map_err(|fault| PkiError::Damaged {
-                path: path.clone(),
-                fault: fault.to_string(),
-                remedy: REMEDY,
-            })?
+            replay(&bytes).map_err(|fault| damaged(&path, fault))?
         };
         let file = OpenOptions::new().append(true).open(&path).map_err(PkiError::io(&path))?;
         if bytes.len() > valid {
@@ -82,7 +82,18 @@ impl Ledger {
         }
         let length = valid as u64;
         let rewrite_length = REWRITE_LENGTH;
-        Ok(Self { path, file, state, length, snapshot_length: 0, rewrite_length, failed: false })
+        let durable = state.index;
+        let snapshot_length = 0;
+        Ok(Self {
+            path,
+            file,
+            state,
+            length,
+            snapshot_length,
+            rewrite_length,
+            durable,
+            failed: false,
+        })
     }
 
     pub fn state(&self) -> &State {
@@ -115,6 +126,7 @@ impl Ledger {
             .and_then(|()| self.file.sync_data())
             .map_err(PkiError::io(&self.path))?;
         self.failed = false;
+        self.durable = self.state.index;
         self.length += bytes.len() as u64;
         Ok(())
     }
@@ -123,6 +135,10 @@ impl Ledger {
     fn recover(&mut self) -> Result<(), PkiError> {
         let dir = self.path.parent().expect("the ledger lies in a directory");
         let mut again = Self { rewrite_length: self.rewrite_length, ..Self::open(dir)? };
+        // Another's file, an old copy, or none: what was acknowledged must not be forgotten for it.
+        if again.state.index < self.durable {
+            return Err(damaged(&self.path, LedgerFault::Shorter));
+        }
         again.rewrite()?;
         tracing::warn!(file = %self.path.display(), "the register can be written again");
         *self = again;
@@ -148,6 +164,10 @@ impl Ledger {
         self.snapshot_length = self.length;
         Ok(())
     }
+}
+
+fn damaged(path: &Path, fault: LedgerFault) -> PkiError {
+    PkiError::Damaged { path: path.to_owned(), fault: fault.to_string(), remedy: REMEDY }
 }
 
 fn encode(index: u64, entry: &Entry) -> Vec<u8> {

@@ -21,6 +21,8 @@ const FACTS_MAX: usize = 16;
 const TEXT_LENGTH_MAX: usize = 256;
 /// A request for approval waits this long; an approval can be collected this long.
 const PENDING_LIFETIME: Seconds = 86_400;
+/// How far ahead of the clock a certificate may be dated, so that it is later than a revocation.
+pub const AHEAD_MAX: Seconds = 5;
 /// Expired tokens are kept this long to tell "expired" from "unknown".
 const TOKEN_AFTERLIFE: Seconds = 86_400;
 
@@ -204,15 +206,18 @@ impl State {
         if !token.names.matches(name) {
             return Err(Refusal::NameNotAllowed.into());
         }
-        if self.is_revoked(&subject, token.created_at) {
+        let known = token.redeemed.get(&key);
+        if known.is_some_and(|known| *known != subject) {
+            return Err(Refusal::NameNotAllowed.into());
+        }
+        let is_again = known.is_some();
+        // Replacing another key revoked what was issued until then, later than this token was made.
+        let is_holder = is_again && self.holds(&subject, key);
+        if self.is_revoked(&subject, token.created_at) && !is_holder {
             return Err(Refusal::Revoked.into());
         }
-        if let Some(known) = token.redeemed.get(&key) {
-            return Err(if *known == subject {
-                Unchanged(Outcome::Granted { subject, how: Granted::Again })
-            } else {
-                Refusal::NameNotAllowed.into()
-            });
+        if is_again {
+            return Err(Unchanged(Outcome::Granted { subject, how: Granted::Again }));
         }
         if token.uses_left == 0 {
             return Err(Refusal::TokenUsed.into());
@@ -230,6 +235,18 @@ impl State {
         self.enrolled.get(subject).is_none_or(|enrolment| moment >= enrolment.since)
     }
 
+    /// Is this the subject's key, enrolled since the subject's revocation, if there was one?
+    fn holds(&self, subject: &Subject, key: KeyHash) -> bool {
+        self.enrolled
+            .get(subject)
+            .is_some_and(|e| e.key == key && !self.is_revoked(subject, e.since))
+    }
+
+    /// From then on the subject's certificates are valid.
+    fn valid_from(&self, subject: &Subject) -> Seconds {
+        self.revoked.get(subject).map_or(0, |r| r.issued_until.saturating_add(1))
+    }
+
     fn enrol(
         &mut self,
         subject: &Subject,
@@ -243,13 +260,19 @@ impl State {
             Some(_) if may_replace => Granted::Replaced,
             Some(_) => return Err(Refusal::NameTaken),
         };
+        let mut since = at.max(self.valid_from(subject));
         if how == Granted::Replaced {
-            // The new key's certificate is issued at `at` and must not be void with the old ones.
+            since = since.max(self.last_issued(subject).saturating_add(1));
+        }
+        if since.saturating_sub(at) > AHEAD_MAX {
+            return Err(Refusal::ClockSetBack);
+        }
+        if how == Granted::Replaced {
             let reason = "replaced by another key".to_owned();
-            self.revoke(subject.clone(), at.saturating_sub(1), reason, "enrolment".to_owned());
+            self.revoke(subject.clone(), since.saturating_sub(1), reason, "enrolment".to_owned());
         }
         if how != Granted::Again {
-            self.enrolled.insert(subject.clone(), Enrolment { key, since: at, renewed_at: at });
+            self.enrolled.insert(subject.clone(), Enrolment { key, since, renewed_at: since });
         }
         Ok(how)
     }
@@ -299,12 +322,13 @@ impl State {
             Verdict::Denied => Outcome::Done,
             Verdict::Approved => {
                 let how = self.enrol(&subject, key, at, true)?;
-                Outcome::Granted { subject, how }
+                Outcome::Granted { subject: subject.clone(), how }
             }
         };
+        let since = at.max(self.valid_from(&subject));
         let pending = self.pending.get_mut(&key).expect("looked up above");
         pending.verdict = Some(verdict);
-        pending.since = at;
+        pending.since = since;
         Ok(outcome)
     }
 

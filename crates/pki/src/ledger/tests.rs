@@ -157,6 +157,21 @@ fn after_a_failed_write_it_goes_on_from_what_is_on_disk() {
 }
 
 #[test]
+fn after_a_failed_write_a_file_that_lost_records_is_not_gone_on_from() {
+    for lost in [fs::remove_file as fn(_) -> _, |path| fs::write(path, record::HEADER)] {
+        let dir = tempfile::tempdir().unwrap();
+        sample(dir.path());
+        let path = dir.path().join(FILE);
+        let mut ledger = Ledger::open(dir.path()).unwrap();
+        ledger.file = File::open(&path).unwrap(); // not for writing
+        assert!(ledger.submit(revoke("agent/c", 50)).is_err());
+        lost(path.clone()).unwrap();
+        let error = ledger.submit(revoke("agent/d", 60)).unwrap_err().to_string();
+        assert!(error.contains("lost records") && error.contains("restore it"), "{error}");
+    }
+}
+
+#[test]
 fn a_ledger_others_may_read_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     sample(dir.path());

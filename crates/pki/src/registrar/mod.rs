@@ -28,7 +28,7 @@ use crate::enrolment::{EnrolAnswer, fingerprint};
 use crate::error::PkiError;
 use crate::hash::Hex;
 use crate::identity::{Identity, IdentityError, Kind, Subject, TrustDomain};
-use crate::ledger::{Command, Granted, Ledger, Outcome, Refusal, State};
+use crate::ledger::{AHEAD_MAX, Command, Granted, Ledger, Outcome, Refusal, State};
 use crate::revocation::Revocations;
 
 /// How long after its end a certificate can still be renewed: a rack that was off over a holiday
@@ -69,7 +69,6 @@ pub struct Registrar {
 
 /// The later of both, unless that is far ahead: then it comes from a clock that was set back since.
 fn no_earlier(now: UnixTime, than: UnixTime) -> UnixTime {
-    const AHEAD_MAX: u64 = 5;
     if than.as_secs().saturating_sub(now.as_secs()) > AHEAD_MAX { now } else { now.max(than) }
 }
 

@@ -28,15 +28,30 @@ impl RevokedCopy {
 
     /// The register has them already: that this failed must be known, and undoes nothing.
     pub(super) fn store(&self, revoked: &Revoked) {
-        let json = serde_json::to_vec_pretty(revoked).expect("subjects are string keys");
-        let is_same = files::read_log(&self.path).is_ok_and(|old| old.as_deref() == Some(&json));
-        if is_same || revoked.is_empty() {
-            return;
-        }
-        if let Err(error) = files::write(&self.path, Access::Secret, &json) {
+        if let Err(error) = self.add(revoked) {
             tracing::error!(%error, "cannot write the second copy of the revocations");
         }
     }
+
+    /// What is in the file stays there, whatever the register says.
+    fn add(&self, revoked: &Revoked) -> Result<(), PkiError> {
+        let held = self.load()?;
+        let mut all = held.clone();
+        for (subject, revocation) in revoked {
+            if lacks(&held, subject, revocation) {
+                all.insert(subject.clone(), revocation.clone());
+            }
+        }
+        if all == held {
+            return Ok(());
+        }
+        let json = serde_json::to_vec_pretty(&all).expect("subjects are string keys");
+        files::write(&self.path, Access::Secret, &json)
+    }
+}
+
+fn lacks(revoked: &Revoked, subject: &Subject, revocation: &Revocation) -> bool {
+    revoked.get(subject).is_none_or(|known| known.issued_until < revocation.issued_until)
 }
 
 impl Registrar {
@@ -44,11 +59,8 @@ impl Registrar {
     pub fn keep_revoked_copy(&mut self, path: PathBuf) -> Result<(), PkiError> {
         let copy = RevokedCopy { path };
         let known = &self.state().revoked;
-        let lacks = |subject: &Subject, revocation: &Revocation| {
-            known.get(subject).is_none_or(|k| k.issued_until < revocation.issued_until)
-        };
         let mut unlearned = copy.load()?;
-        unlearned.retain(|subject, revocation| lacks(subject, revocation));
+        unlearned.retain(|subject, revocation| lacks(known, subject, revocation));
         for (subject, Revocation { issued_until, reason, by }) in unlearned {
             tracing::warn!(target: "audit", %subject, "the register is an old one; still revoked");
             self.ledger.submit(Command::Revoke { subject, reason, by, at: issued_until })?;
