@@ -21,7 +21,8 @@ use crate::eval::query::Query;
 use crate::eval::range::RangeFunction;
 use crate::eval::range::smoothed::Smoothed;
 use crate::eval::range::track::Track;
-use crate::eval::range::window::{Extent, Remarks, Results, slide};
+use crate::eval::range::window::{Remarks, Results, slide};
+use crate::eval::range::windows::{Extent, Windows};
 use crate::eval::relabel::{has_kind, is_metadata, without_metadata};
 use crate::eval::samples::Reads;
 use crate::eval::scalar::Scalar;
@@ -81,6 +82,7 @@ pub(crate) enum Names<'a> {
 pub(crate) struct Scratch {
     samples: Samples,
     track: Track,
+    windows: Windows,
     results: Results,
     function: Option<RangeFunction>,
     /// The metric was remarked on in this run.
@@ -130,6 +132,7 @@ impl Pipeline<'_> {
         Scratch {
             samples: Samples::default(),
             track: Track::default(),
+            windows: Windows::new(self.grid, self.extent()),
             results: Results::default(),
             // `check` has seen to it that there is no error.
             function: self.function().ok().flatten(),
@@ -263,17 +266,11 @@ impl Pipeline<'_> {
             pick(samples, &self.grid, shift, lookback, take, results, &mut run.reads);
             return Ok(());
         }
-        self.apply(scratch, i, &extent, run)
+        self.apply(scratch, i, run)
     }
 
-    fn apply(
-        &self,
-        scratch: &mut Scratch,
-        i: usize,
-        extent: &Extent,
-        run: &mut Run,
-    ) -> Result<(), QueryError> {
-        let Scratch { samples, track, results, function, remarked, .. } = scratch;
+    fn apply(&self, scratch: &mut Scratch, i: usize, run: &mut Run) -> Result<(), QueryError> {
+        let Scratch { samples, track, windows, results, function, remarked, .. } = scratch;
         let starts = self.query.options.start_timestamps
             && function.as_ref().is_some_and(|f| RangeFunction::uses_start_times(f.name));
         track.load(samples, starts);
@@ -286,7 +283,7 @@ impl Pipeline<'_> {
             Remarks { notes: &mut run.notes, span: self.span, name: &name, interrupt };
         match function {
             Some(function) => {
-                function.apply(track, &self.grid, extent, &mut remarks, results, &mut run.reads)?;
+                function.apply(track, windows, &mut remarks, results, &mut run.reads)?;
                 let counted = function.expects_counter() && results.any && results.has_floats();
                 if counted && !*remarked {
                     // If all have one name, one remark is enough.
@@ -299,7 +296,7 @@ impl Pipeline<'_> {
             }
             None => {
                 let reads = &mut run.reads;
-                slide(&mut Smoothed, track, &self.grid, extent, &mut remarks, results, reads)
+                slide(&mut Smoothed, track, windows, &mut remarks, results, reads)
             }
         }
     }

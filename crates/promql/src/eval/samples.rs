@@ -17,6 +17,10 @@ impl Reads {
         Self { total: 0, read: 0, total_by_step: by_step.clone(), read_by_step: by_step }
     }
 
+    pub fn is_by_step(&self) -> bool {
+        !self.total_by_step.is_empty()
+    }
+
     #[inline]
     pub fn add(&mut self, step: usize, total: usize, read: usize) {
         self.total += total as u64;

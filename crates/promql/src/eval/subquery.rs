@@ -10,7 +10,8 @@ use crate::eval::parallel::{effort_of_series, ordered, tasks};
 use crate::eval::profile::Cost;
 use crate::eval::range::RangeFunction;
 use crate::eval::range::track::Track;
-use crate::eval::range::window::{Extent, Remarks, Results};
+use crate::eval::range::window::{Remarks, Results};
+use crate::eval::range::windows::{Extent, Windows};
 use crate::eval::relabel;
 use crate::eval::samples::Reads;
 use crate::plan::{Call, Kind, Subquery};
@@ -80,8 +81,8 @@ impl<'a> Evaluator<'a> {
         ordered(
             query.threads(),
             tasks(input.len(), effort_of_series(grid.len + inner.len, 0)),
-            || (function(), Track::default(), Results::default()),
-            |(function, track, results), series| {
+            || (function(), Track::default(), Windows::new(grid, extent), Results::default()),
+            |(function, track, windows, results), series| {
                 let mut frame = Frame::new(&query.budget, grid.len);
                 frame.reserve(series.len())?;
                 let (mut notes, mut reads) = (Annotations::default(), Reads::new(by_step));
@@ -93,7 +94,7 @@ impl<'a> Evaluator<'a> {
                     let Some(function) = function.as_mut() else { continue };
                     let interrupt = query.interrupt;
                     let mut remarks = Remarks { notes: &mut notes, span, name: &name, interrupt };
-                    function.apply(track, &grid, &extent, &mut remarks, results, &mut reads)?;
+                    function.apply(track, windows, &mut remarks, results, &mut reads)?;
                     if function.expects_counter() && results.any && results.has_floats() {
                         query.remark_non_counter(&name(), || labels.clone(), span, &mut notes);
                     }

@@ -3,10 +3,12 @@
 //! Invariant: counter resets are found once per series; a window then costs only its own resets.
 
 use crate::QueryError;
+use crate::eval::range::counter_column::Spans;
 use crate::eval::range::histogram_change::{self, add_histogram};
 use crate::eval::range::start_time::{is_reset, overlaps};
 use crate::eval::range::track::Track;
-use crate::eval::range::window::{Kernel, Outcome, Remarks, Window};
+use crate::eval::range::window::{Kernel, Outcome, Remarks, Results, Window};
+use crate::eval::range::windows::Windows;
 
 use metricstor_model::FloatHistogram;
 
@@ -39,11 +41,12 @@ pub(crate) struct Extrapolated {
     resets: Vec<usize>,
     /// The first of `resets` that can still lie inside a window.
     due: usize,
+    spans: Spans,
 }
 
 impl Extrapolated {
     pub fn new(change: Change) -> Self {
-        Self { change, resets: Vec::new(), due: 0 }
+        Self { change, resets: Vec::new(), due: 0, spans: Spans::default() }
     }
 
     /// What the resets inside the window have taken away is added to `change`, reset by reset.
@@ -219,6 +222,17 @@ impl Kernel for Extrapolated {
             };
             self.resets.extend((1..track.values.len()).filter(|i| fell(i) || restarted(i)));
         }
+    }
+
+    fn column(&mut self, track: &Track, windows: &Windows, results: &mut Results) -> bool {
+        if !track.starts.is_empty() {
+            return false;
+        }
+        self.spans.find(&track.times, windows);
+        self.spans.differences(&track.values, &mut results.cells);
+        self.spans.correct(&self.resets, &track.values, &mut results.cells);
+        results.any = self.spans.extrapolate(self.change, windows.seconds(), &mut results.cells);
+        true
     }
 
     fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError> {

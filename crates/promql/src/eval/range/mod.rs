@@ -1,6 +1,7 @@
 //! Functions over range vectors: each is a kernel that is moved over the windows of a series.
 
 mod counter;
+mod counter_column;
 mod extended;
 mod histogram_change;
 mod instant_change;
@@ -14,17 +15,18 @@ mod start_time;
 pub(crate) mod track;
 mod transitions;
 pub(crate) mod window;
+pub(crate) mod windows;
 
 use crate::QueryError;
 use crate::ast::RangeExtension;
-use crate::eval::grid::Grid;
 use crate::eval::samples::Reads;
 use crate::eval::scalar::Scalar;
 
 use counter::{Change, Extrapolated};
 use sliding::Sliding;
 use track::Track;
-use window::{Extent, Remarks, Results, slide};
+use window::{Remarks, Results, slide};
+use windows::Windows;
 
 /// From how many windows per sample on it pays to keep partial results between windows.
 const SLIDING_OVERLAP: i64 = 16;
@@ -90,8 +92,7 @@ impl RangeFunction {
     pub fn apply(
         &mut self,
         track: &Track,
-        grid: &Grid,
-        extent: &Extent,
+        windows: &mut Windows,
         remarks: &mut Remarks<'_>,
         results: &mut Results,
         reads: &mut Reads,
@@ -100,7 +101,7 @@ impl RangeFunction {
             ($($kind:ident),*) => {
                 match &mut self.kernel {
                     $(Kernel::$kind(kernel) => {
-                        slide(kernel, track, grid, extent, remarks, results, reads)
+                        slide(kernel, track, windows, remarks, results, reads)
                     })*
                 }
             };

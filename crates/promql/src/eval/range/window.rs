@@ -1,31 +1,16 @@
 //! The window of a range selector, moved over the steps.
-//!
-//! Invariant: windows are open on the left and closed on the right; their ends only ever move
-//! forward, so that all windows of a series together cost as much as its samples.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use metricstor_model::FloatHistogram;
 
 use super::track::{Point, Track};
+use super::windows::{Slice, Windows};
 use crate::ast::Span;
 use crate::eval::annotations::Annotations;
-use crate::eval::forward::Forward;
 use crate::eval::frame::{ABSENT, HISTOGRAM, Histograms, float_cell, histogram_weight, is_float};
-use crate::eval::grid::{Grid, Shift};
 use crate::eval::samples::Reads;
 use crate::{Interrupt, QueryError};
-
-/// Which window belongs to a step. Milliseconds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Extent {
-    pub shift: Shift,
-    pub range: i64,
-    /// How much farther than the range itself extended selectors look.
-    pub before: i64,
-    pub after: i64,
-}
 
 /// The samples of one series in one window.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +78,12 @@ pub(crate) trait Kernel {
     /// Looks at a series before its windows.
     fn begin(&mut self, _track: &Track) {}
 
+    /// All windows of a series without histograms at once, into cells that are all absent; false if
+    /// they are to be applied one by one.
+    fn column(&mut self, _track: &Track, _windows: &Windows, _results: &mut Results) -> bool {
+        false
+    }
+
     /// A window with at least one sample.
     fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError>;
 }
@@ -139,31 +130,35 @@ const ASK_AFTER: usize = 1 << 17;
 pub(crate) fn slide(
     kernel: &mut impl Kernel,
     track: &Track,
-    grid: &Grid,
-    extent: &Extent,
+    windows: &mut Windows,
     remarks: &mut Remarks<'_>,
     results: &mut Results,
     reads: &mut Reads,
 ) -> Result<(), QueryError> {
-    results.reset(grid.len);
+    results.reset(windows.len());
     if track.times.is_empty() && track.histograms.is_empty() {
         return Ok(());
     }
     kernel.begin(track);
-    let (mut floats, mut histograms) = (Slice::default(), Slice::default());
+    windows.find(&track.times);
+    windows.count(reads);
+    if track.histograms.is_empty() && kernel.column(track, windows, results) {
+        return Ok(());
+    }
+    let mut histograms = Slice::default();
     let mut unasked = 0;
-    for (step, time) in grid.times().enumerate() {
-        let end = extent.shift.apply(time);
-        let start = end.saturating_sub(extent.range);
-        let (from, to) = (start.saturating_sub(extent.before), end.saturating_add(extent.after));
-        let mut fresh = floats.advance(&track.times, |t| *t, from, to);
-        let mut weight = floats.range().len();
+    for step in 0..windows.len() {
+        let times = windows.times(step);
+        let floats = windows.place(step);
+        let mut weight = floats.len();
         if !track.histograms.is_empty() {
-            let new = histograms.advance(&track.histograms, |point| point.0, from, to);
+            let new = histograms.advance(&track.histograms, |point| point.0, times.from, times.to);
             let weigh =
                 |points: &[Point]| points.iter().map(|p| histogram_weight(&p.1)).sum::<usize>();
-            weight += weigh(&track.histograms[histograms.range()]);
-            fresh += weigh(&track.histograms[histograms.to.at - new..histograms.to.at]);
+            let inside = weigh(&track.histograms[histograms.range()]);
+            let end = histograms.range().end;
+            reads.add(step, inside, weigh(&track.histograms[end - new..end]));
+            weight += inside;
         }
         if weight == 0 {
             continue;
@@ -173,43 +168,20 @@ pub(crate) fn slide(
             remarks.interrupt.check()?;
             unasked = 0;
         }
-        reads.add(step, weight, fresh);
         let window = Window {
-            times: &track.times[floats.range()],
-            values: &track.values[floats.range()],
+            times: &track.times[floats.clone()],
+            values: &track.values[floats.clone()],
             histograms: &track.histograms[histograms.range()],
-            starts: track.starts.get(floats.range()).unwrap_or(&[]),
+            starts: track.starts.get(floats.clone()).unwrap_or(&[]),
             histogram_starts: track.histogram_starts.get(histograms.range()).unwrap_or(&[]),
-            first: floats.from.at,
-            start,
-            end,
-            seconds: extent.range as f64 / 1000.0,
-            time,
+            first: floats.start,
+            start: times.start,
+            end: times.end,
+            seconds: windows.seconds(),
+            time: times.step,
             step,
         };
         results.set(step, kernel.apply(&window, remarks)?);
     }
     Ok(())
-}
-
-/// A part of a list that moves forward over it.
-#[derive(Debug, Default, Clone, Copy)]
-struct Slice {
-    from: Forward,
-    to: Forward,
-}
-
-impl Slice {
-    /// Moves to what lies inside `(start, end]`; how many entries were not seen before.
-    #[inline]
-    fn advance<T>(&mut self, list: &[T], time: impl Fn(&T) -> i64, start: i64, end: i64) -> usize {
-        let before = self.to.at;
-        let to = self.to.advance(list, |entry| time(entry) <= end);
-        let from = self.from.advance(&list[..to], |entry| time(entry) <= start);
-        to - from.max(before)
-    }
-
-    fn range(&self) -> Range<usize> {
-        self.from.at..self.to.at
-    }
 }

@@ -1,0 +1,205 @@
+//! `rate`, `increase` and `delta` of floats in all windows of a series at once.
+//!
+//! Invariant: every operation is the one that [`Extrapolated`](super::counter::Extrapolated) does on
+//! one window, in the same order, so that results are equal to the last bit. What depends on times
+//! alone is found once for all series that share them; what is left are loops without branches.
+
+use crate::eval::frame::{ABSENT, float_cell};
+use crate::eval::range::counter::Change;
+use crate::eval::range::windows::Windows;
+
+/// What the times say about every window: of which samples the difference is taken, and how far it is
+/// to be extrapolated. Windows of fewer than two samples have no meaningful entry.
+#[derive(Debug, Default)]
+pub(super) struct Spans {
+    /// Of the windows that this is about; 0 before there are any.
+    edition: u64,
+    first: Vec<usize>,
+    last: Vec<usize>,
+    /// In seconds: between the samples, and from them to the ends of the window.
+    sampled: Vec<f64>,
+    to_start: Vec<f64>,
+    to_end: Vec<f64>,
+    /// The steps whose windows have fewer than two samples.
+    lone: Vec<usize>,
+    /// Of a series: the values at `first`.
+    values: Vec<f64>,
+}
+
+impl Spans {
+    /// Looks at the windows of a series that has samples at these times.
+    pub fn find(&mut self, times: &[i64], windows: &Windows) {
+        if self.edition == windows.edition() {
+            return;
+        }
+        self.edition = windows.edition();
+        self.lone.clear();
+        let steps = windows.len();
+        self.first.resize(steps, 0);
+        self.last.resize(steps, 0);
+        for all in [&mut self.sampled, &mut self.to_start, &mut self.to_end, &mut self.values] {
+            all.resize(steps, 0.0);
+        }
+        for step in 0..steps {
+            let place = windows.place(step);
+            if place.len() < 2 {
+                self.lone.push(step);
+                (self.first[step], self.last[step]) = (0, 0);
+                continue;
+            }
+            let (first, last) = (place.start, place.end - 1);
+            let window = windows.times(step);
+            let sampled = (times[last] - times[first]) as f64 / 1000.0;
+            let average = sampled / (last - first) as f64;
+            let bounded =
+                |seconds: f64| if seconds >= average * 1.1 { average / 2.0 } else { seconds };
+            (self.first[step], self.last[step]) = (first, last);
+            self.sampled[step] = sampled;
+            self.to_start[step] = bounded((times[first] - window.start) as f64 / 1000.0);
+            self.to_end[step] = bounded((window.end - times[last]) as f64 / 1000.0);
+        }
+    }
+
+    /// Last value minus first value of each window.
+    pub fn differences(&mut self, values: &[f64], cells: &mut [f64]) {
+        let places = self.first.iter().zip(&self.last);
+        for ((cell, first), (&from, &to)) in cells.iter_mut().zip(&mut self.values).zip(places) {
+            *first = values[from];
+            *cell = values[to] - *first;
+        }
+    }
+
+    /// Adds what the resets inside each window have taken away, reset by reset.
+    pub fn correct(&self, resets: &[usize], values: &[f64], cells: &mut [f64]) {
+        if resets.is_empty() {
+            return;
+        }
+        let mut due = 0;
+        for (cell, (first, last)) in cells.iter_mut().zip(self.first.iter().zip(&self.last)) {
+            while resets.get(due).is_some_and(|at| at <= first) {
+                due += 1;
+            }
+            for &at in resets[due..].iter().take_while(|at| *at <= last) {
+                *cell += values[at - 1];
+            }
+        }
+    }
+
+    /// Turns differences into results. True if there is one.
+    pub fn extrapolate(&self, change: Change, seconds: f64, cells: &mut [f64]) -> bool {
+        let counter = change.is_counter();
+        let steps = cells.len();
+        let (sampled, to_start) = (&self.sampled[..steps], &self.to_start[..steps]);
+        let (to_end, first) = (&self.to_end[..steps], &self.values[..steps]);
+        for i in 0..steps {
+            let mut start = to_start[i];
+            let to_zero = start.min(sampled[i] * (first[i] / cells[i]));
+            if counter && cells[i] > 0.0 && first[i] >= 0.0 {
+                start = to_zero;
+            }
+            let whole = (sampled[i] + start + to_end[i]) / sampled[i];
+            let mut factor = if sampled[i] != 0.0 { whole } else { 1.0 };
+            if change.is_rate() {
+                factor /= seconds;
+            }
+            cells[i] = float_cell(cells[i] * factor);
+        }
+        self.lone.iter().for_each(|&step| cells[step] = ABSENT);
+        self.lone.len() < steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metricstor_model::Samples;
+    use proptest::prelude::*;
+
+    use crate::QueryError;
+    use crate::ast::Span;
+    use crate::eval::annotations::Annotations;
+    use crate::eval::grid::{Grid, Shift};
+    use crate::eval::range::counter::{Change, Extrapolated};
+    use crate::eval::range::track::Track;
+    use crate::eval::range::window::{Kernel, Outcome, Remarks, Results, Window, slide};
+    use crate::eval::range::windows::{Extent, Windows};
+    use crate::eval::samples::Reads;
+
+    /// Applies a kernel window by window.
+    struct Single(Extrapolated);
+
+    impl Kernel for Single {
+        fn begin(&mut self, track: &Track) {
+            self.0.begin(track);
+        }
+
+        fn apply(
+            &mut self,
+            w: &Window<'_>,
+            remarks: &mut Remarks<'_>,
+        ) -> Result<Outcome, QueryError> {
+            self.0.apply(w, remarks)
+        }
+    }
+
+    fn bits(
+        kernel: &mut impl Kernel,
+        windows: &mut Windows,
+        track: &Track,
+    ) -> (Vec<u64>, bool, Reads) {
+        let (mut results, mut reads) = (Results::default(), Reads::new(windows.len()));
+        let (mut notes, interrupt) = (Annotations::default(), Default::default());
+        let name = || String::new();
+        let mut remarks = Remarks {
+            notes: &mut notes,
+            span: Span::default(),
+            name: &name,
+            interrupt: &interrupt,
+        };
+        slide(kernel, track, windows, &mut remarks, &mut results, &mut reads).unwrap();
+        (results.cells.iter().map(|cell| cell.to_bits()).collect(), results.any, reads)
+    }
+
+    fn value() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            20 => 0.0..1e6,
+            2 => Just(0.0),
+            1 => -1e3..1e3,
+            1 => prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0]),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn all_windows_at_once_are_the_windows_one_by_one(
+            gaps in prop::collection::vec(1i64..40_000, 1..120),
+            series in prop::collection::vec(prop::collection::vec(value(), 120), 1..4),
+            ascending in any::<bool>(),
+            (start, step, steps) in (0i64..2_000_000, 1i64..90_000, 1usize..60),
+            range in 1i64..300_000,
+        ) {
+            let end = start + step * (steps as i64 - 1);
+            let grid = Grid::range(start, end, step, 1000).unwrap();
+            let extent = Extent { shift: Shift::default(), range, before: 0, after: 0 };
+            let (mut shared, mut single) = (Windows::new(grid, extent), Windows::new(grid, extent));
+            let walk = |at: &mut i64, gap: &i64| { *at += gap; Some(*at) };
+            let times: Vec<i64> = gaps.iter().scan(0, walk).collect();
+            for change in [Change::Rate, Change::Increase, Change::Delta] {
+                let mut at_once = Extrapolated::new(change);
+                let mut one_by_one = Single(Extrapolated::new(change));
+                for values in &series {
+                    let mut values = values[..times.len()].to_vec();
+                    if ascending {
+                        values.sort_by(f64::total_cmp);
+                    }
+                    let timestamps = times.clone();
+                    let mut track = Track::default();
+                    track.load(&mut Samples { timestamps, values, ..Samples::default() }, false);
+                    prop_assert_eq!(
+                        bits(&mut at_once, &mut shared, &track),
+                        bits(&mut one_by_one, &mut single, &track)
+                    );
+                }
+            }
+        }
+    }
+}
