@@ -237,4 +237,11 @@ fn pauses(page: &mut Page, store: &Store) {
     for (lock, held) in by_lock() {
         page.sample(&["lock"], &[lock.to_owned()], held.longest_seconds());
     }
+    let name = "metricstor_storage_longest_fsync_seconds";
+    let longest = store.metrics().fsync.longest_seconds();
+    page.gauge(
+        name,
+        "The longest that a commit waited for the log's disk since the start.",
+        longest,
+    );
 }

@@ -111,6 +111,8 @@ fn nobody_waits_long_for_the_maintenance() {
         .map(|(lock, seconds)| (lock, seconds.parse().unwrap()))
         .collect();
     println!("longest pauses in seconds, with {series} series: {pauses:?}");
+    let fsync = server.metric("metricstor_storage_longest_fsync_seconds");
+    println!("longest wait for the log's disk: {fsync} s");
     assert_eq!(pauses.len(), 4, "{metrics}");
     let longest = if asked.is_some() { LONGEST } else { LONGEST_ON_A_BUSY_MACHINE };
     for (lock, seconds) in pauses {
