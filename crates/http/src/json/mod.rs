@@ -1,8 +1,10 @@
 //! JSON written straight into bytes: no tree of values stands between an answer and its text.
 
 mod number;
+mod stamps;
 
 pub use number::push_number;
+pub use stamps::Stamps;
 
 use metricstor_model::Labels;
 

@@ -1,16 +1,22 @@
 //! Numbers as Prometheus prints them: the shortest decimal that reads back as the same float,
 //! with an exponent only below 1e-6 and from 1e21 on.
 
+use std::ops::Range;
+
 /// Integers up to here are exact and print without a shortest-decimal search.
 const EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
+/// What is no integer and lies in here is printed in plain digits without further ado.
+const PLAIN: Range<f64> = 1e-3..1e15;
+
 /// Appends `value`: `NaN`, `+Inf`, `-Inf`, plain digits, or `d.ddde-07` with two exponent digits.
 pub fn push_number(out: &mut Vec<u8>, value: f64) {
-    if value.fract() == 0.0 && value.abs() < EXACT_INTEGER {
-        if value == 0.0 && value.is_sign_negative() {
+    let integer = value as i64;
+    if integer as f64 == value && value.abs() < EXACT_INTEGER {
+        if integer == 0 && value.is_sign_negative() {
             out.push(b'-');
         }
-        out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
+        out.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes());
     } else if value.is_nan() {
         out.extend_from_slice(b"NaN");
     } else if value.is_infinite() {
@@ -23,6 +29,9 @@ pub fn push_number(out: &mut Vec<u8>, value: f64) {
 fn push_shortest(out: &mut Vec<u8>, value: f64) {
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(value);
+    if PLAIN.contains(&value.abs()) {
+        return out.extend_from_slice(text.as_bytes());
+    }
     let text = text.strip_prefix('-').map_or(text, |positive| {
         out.push(b'-');
         positive
@@ -132,6 +141,7 @@ mod tests {
                 s.trim_matches('0').len()
             };
             let ours = text(value);
+            prop_assert!(ours.bytes().all(|b| b.is_ascii_digit() || b"+-.e".contains(&b)), "{}", ours);
             prop_assert_eq!(digits(&ours), digits(&format!("{value}")));
             let exponential = value != 0.0 && (value.abs() < 1e-6 || value.abs() >= 1e21);
             prop_assert_eq!(ours.contains('e'), exponential);

@@ -6,7 +6,7 @@ use metricstor_promql::{Answer, MatrixSeries, SampleValue, Stats, Value, VectorS
 
 use super::explain::push_explanation;
 use super::histogram::push_histogram;
-use crate::json::{push_html_string, push_labels, push_number, push_timestamp, push_value};
+use crate::json::{Stamps, push_html_string, push_labels, push_number, push_timestamp, push_value};
 use crate::reply::{Gone, Sink};
 
 /// Warnings and infos shown of an answer, each.
@@ -62,8 +62,9 @@ pub fn write_answer(
         Value::Matrix(series) => {
             start(sink, "matrix").push(b'[');
             truncated = series.len() > limit;
+            let mut stamps = Stamps::default();
             for (i, one) in series.iter().take(limit).enumerate() {
-                write_series(sink, i == 0, one)?;
+                write_series(sink, i == 0, one, &mut stamps)?;
             }
             sink.out().push(b']');
         }
@@ -110,12 +111,19 @@ fn push_sample(out: &mut Vec<u8>, first: bool, sample: &VectorSample) {
     out.extend_from_slice(b"]}");
 }
 
-fn write_series(sink: &mut Sink, first: bool, series: &MatrixSeries) -> Result<(), Gone> {
+fn write_series(
+    sink: &mut Sink,
+    first: bool,
+    series: &MatrixSeries,
+    stamps: &mut Stamps,
+) -> Result<(), Gone> {
     let out = sink.out();
     out.extend_from_slice(if first { br#"{"metric":"# } else { br#",{"metric":"# });
     push_labels(out, &series.labels);
-    write_points(sink, br#","values":["#, &series.floats, |out, value| push_value(out, *value))?;
-    write_points(sink, br#","histograms":["#, &series.histograms, |out, histogram| {
+    write_points(sink, br#","values":["#, &series.floats, stamps, |out, value| {
+        push_value(out, *value);
+    })?;
+    write_points(sink, br#","histograms":["#, &series.histograms, stamps, |out, histogram| {
         push_histogram(out, histogram);
     })?;
     sink.out().push(b'}');
@@ -127,18 +135,24 @@ fn write_points<T>(
     sink: &mut Sink,
     head: &[u8],
     points: &[(i64, T)],
+    stamps: &mut Stamps,
     push: impl Fn(&mut Vec<u8>, &T),
 ) -> Result<(), Gone> {
     if points.is_empty() {
         return Ok(());
     }
     sink.out().extend_from_slice(head);
-    for (n, chunk) in points.chunks(POINTS_PER_CHECKPOINT).enumerate() {
+    let start = sink.out().len();
+    stamps.restart();
+    let mut first = true;
+    for chunk in points.chunks(POINTS_PER_CHECKPOINT) {
         let out = sink.out();
-        for (i, (timestamp, value)) in chunk.iter().enumerate() {
-            out.extend_from_slice(if n + i == 0 { b"[" } else { b",[" });
-            push_timestamp(out, *timestamp);
-            out.push(b',');
+        for (timestamp, value) in chunk {
+            stamps.push(out, *timestamp);
+            if std::mem::take(&mut first) {
+                // The comma.
+                out.remove(start);
+            }
             push(out, value);
             out.push(b']');
         }

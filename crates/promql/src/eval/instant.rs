@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use metricstor_model::{STALE_NAN, Samples};
 
-use crate::eval::forward::Forward;
-use crate::eval::frame::{HISTOGRAM, float_cell, histogram_weight};
-use crate::eval::grid::{Grid, Shift};
+use crate::eval::frame::{HISTOGRAM, float_cell, histogram_weight, is_float};
 use crate::eval::range::track::totals;
 use crate::eval::range::window::Results;
+use crate::eval::range::windows::Windows;
 use crate::eval::samples::Reads;
 
 /// What to put at a step instead of the sample itself.
@@ -23,27 +22,25 @@ pub(crate) enum Take {
     StartTime,
 }
 
-/// Picks the samples of one series. `lookback` is exclusive, in milliseconds.
+/// Picks the last sample of each window of a series.
 pub(crate) fn pick(
     samples: &Samples,
-    grid: &Grid,
-    shift: Shift,
-    lookback: i64,
+    windows: &mut Windows,
     take: Take,
     results: &mut Results,
     reads: &mut Reads,
 ) {
-    results.reset(grid.len);
-    // The number of samples not after the step.
-    let mut seen = Forward::default();
+    results.reset(windows.len());
+    windows.find(&samples.timestamps);
+    if samples.histograms.is_empty() && matches!(take, Take::Sample | Take::Totals) {
+        return pick_floats(samples, windows, results, reads);
+    }
     let mut histograms = 0;
-    for (step, time) in grid.times().enumerate() {
-        let time = shift.apply(time);
-        let not_after = seen.advance(&samples.timestamps, |timestamp| *timestamp <= time);
-        let Some(at) = not_after.checked_sub(1) else { continue };
-        if samples.timestamps[at] <= time.saturating_sub(lookback) {
+    for (step, place) in windows.places().iter().enumerate() {
+        if place.is_empty() {
             continue;
         }
+        let at = place.end - 1;
         while samples.histograms.get(histograms).is_some_and(|(i, _)| *i < at) {
             histograms += 1;
         }
@@ -86,4 +83,25 @@ pub(crate) fn pick(
         };
         reads.add(step, weight, weight);
     }
+}
+
+/// Most series have nothing but floats.
+fn pick_floats(samples: &Samples, windows: &Windows, results: &mut Results, reads: &mut Reads) {
+    let mut picked = 0;
+    for (cell, place) in results.cells.iter_mut().zip(windows.places()) {
+        if place.is_empty() {
+            continue;
+        }
+        let value = samples.values[place.end - 1];
+        if value.to_bits() != STALE_NAN {
+            *cell = float_cell(value);
+            picked += 1;
+        }
+    }
+    results.any = picked > 0;
+    if !reads.is_by_step() {
+        return reads.add(0, picked, picked);
+    }
+    let steps = results.cells.iter().enumerate().filter(|(_, cell)| is_float(**cell));
+    steps.for_each(|(step, _)| reads.add(step, 1, 1));
 }

@@ -13,7 +13,7 @@ use crate::ast::{RangeExtension, Span};
 use crate::eval::aggregate::grouping::{Grouping, Groups};
 use crate::eval::annotations::Annotations;
 use crate::eval::frame::{Frame, Head, histogram_weight, histograms_size};
-use crate::eval::grid::{Grid, Shift};
+use crate::eval::grid::Grid;
 use crate::eval::instant::{Take, pick};
 use crate::eval::parallel::{Tasks, effort_of_series, tasks};
 use crate::eval::profile::{Cost, Laps};
@@ -132,7 +132,7 @@ impl Pipeline<'_> {
         Scratch {
             samples: Samples::default(),
             track: Track::default(),
-            windows: Windows::new(self.grid, self.extent()),
+            windows: self.windows(),
             results: Results::default(),
             // `check` has seen to it that there is no error.
             function: self.function().ok().flatten(),
@@ -251,19 +251,25 @@ impl Pipeline<'_> {
         extent.shift.range(&self.grid, before, extent.after)
     }
 
+    fn windows(&self) -> Windows {
+        let mut extent = self.extent();
+        // Prometheus forgets the offset when it looks for the time at a fixed moment, though not when
+        // it selects the samples to look at.
+        if matches!(self.intake, Intake::Instant(Take::Time | Take::StartTime))
+            && extent.shift.at.is_some()
+        {
+            extent.shift.offset = 0;
+        }
+        Windows::new(self.grid, extent)
+    }
+
     /// Reads series `i` and applies the intake to it.
     fn read(&self, scratch: &mut Scratch, i: usize, run: &mut Run) -> Result<(), QueryError> {
-        let (lookback, shift) = (self.query.lookback, self.selector.shift);
-        let extent = self.extent();
-        self.series().read(i, self.times(&extent), &mut scratch.samples)?;
+        self.series().read(i, self.times(&self.extent()), &mut scratch.samples)?;
         run.laps.lap(0, || cost(&scratch.samples));
         if let Intake::Instant(take) = self.intake {
-            let Scratch { samples, results, .. } = scratch;
-            // Prometheus forgets the offset when it looks for the time at a fixed moment, though not
-            // when it selects the samples to look at.
-            let of_time = matches!(take, Take::Time | Take::StartTime) && shift.at.is_some();
-            let shift = if of_time { Shift { offset: 0, ..shift } } else { shift };
-            pick(samples, &self.grid, shift, lookback, take, results, &mut run.reads);
+            let Scratch { samples, windows, results, .. } = scratch;
+            pick(samples, windows, take, results, &mut run.reads);
             return Ok(());
         }
         self.apply(scratch, i, run)

@@ -10,6 +10,7 @@ use crate::eval::frame::{Cell, Frame, Head};
 use crate::eval::grid::{Grid, Shift};
 use crate::eval::instant::{Take, pick};
 use crate::eval::range::window::Results;
+use crate::eval::range::windows::{Extent, Windows};
 use crate::eval::samples::Reads;
 use crate::plan::{Call, Kind};
 use crate::{Hints, QueryError};
@@ -105,6 +106,8 @@ impl<'a> Evaluator<'a> {
         let set = query.source.select(&matchers, times, &hints)?;
         query.check_series(set.len())?;
         let (mut samples, mut results) = (Samples::default(), Results::default());
+        let extent = Extent { shift, range: 0, before: lookback, after: 0 };
+        let mut windows = Windows::new(grid, extent);
         let mut reads = Reads::new(self.reads.total_by_step.len());
         for i in 0..set.len() {
             query.interrupt.check()?;
@@ -113,7 +116,7 @@ impl<'a> Evaluator<'a> {
                 let text = "this should be an info metric, with float samples: ";
                 return Err(QueryError::execution(format!("{text}{}", set.labels(i))));
             }
-            pick(&samples, &grid, shift, lookback, Take::Time, &mut results, &mut reads);
+            pick(&samples, &mut windows, Take::Time, &mut results, &mut reads);
             if results.any {
                 info.frame.reserve(1)?;
                 info.frame.push(Head::new(set.labels(i)), &results.cells, Vec::new());

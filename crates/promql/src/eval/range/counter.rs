@@ -3,7 +3,7 @@
 //! Invariant: counter resets are found once per series; a window then costs only its own resets.
 
 use crate::QueryError;
-use crate::eval::range::counter_column::Spans;
+use crate::eval::range::counter_column::Met;
 use crate::eval::range::histogram_change::{self, add_histogram};
 use crate::eval::range::start_time::{is_reset, overlaps};
 use crate::eval::range::track::Track;
@@ -41,12 +41,12 @@ pub(crate) struct Extrapolated {
     resets: Vec<usize>,
     /// The first of `resets` that can still lie inside a window.
     due: usize,
-    spans: Spans,
+    met: Met,
 }
 
 impl Extrapolated {
     pub fn new(change: Change) -> Self {
-        Self { change, resets: Vec::new(), due: 0, spans: Spans::default() }
+        Self { change, resets: Vec::new(), due: 0, met: Met::default() }
     }
 
     /// What the resets inside the window have taken away is added to `change`, reset by reset.
@@ -228,10 +228,8 @@ impl Kernel for Extrapolated {
         if !track.starts.is_empty() {
             return false;
         }
-        self.spans.find(&track.times, windows);
-        self.spans.differences(&track.values, &mut results.cells);
-        self.spans.correct(&self.resets, &track.values, &mut results.cells);
-        results.any = self.spans.extrapolate(self.change, windows.seconds(), &mut results.cells);
+        let cells = &mut results.cells;
+        results.any = self.met.change(self.change, track, &self.resets, windows, cells);
         true
     }
 

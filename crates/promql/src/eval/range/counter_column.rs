@@ -6,12 +6,47 @@
 
 use crate::eval::frame::{ABSENT, float_cell};
 use crate::eval::range::counter::Change;
+use crate::eval::range::track::Track;
 use crate::eval::range::windows::Windows;
+
+/// The spans of series that were met, by slot of their windows.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    spans: Vec<Spans>,
+    /// Of a series: the first value of each window.
+    values: Vec<f64>,
+}
+
+impl Met {
+    /// All results of a series of floats. `resets` are the places before which a counter was reset.
+    /// True if there is a result.
+    pub fn change(
+        &mut self,
+        change: Change,
+        track: &Track,
+        resets: &[usize],
+        windows: &Windows,
+        cells: &mut [f64],
+    ) -> bool {
+        let (slot, edition) = windows.key();
+        if self.spans.len() <= slot {
+            self.spans.resize_with(slot + 1, Spans::default);
+        }
+        let spans = &mut self.spans[slot];
+        if spans.edition != edition {
+            spans.find(&track.times, windows);
+            spans.edition = edition;
+        }
+        spans.differences(&track.values, cells, &mut self.values);
+        spans.correct(resets, &track.values, cells);
+        spans.extrapolate(change, windows.seconds(), &self.values, cells)
+    }
+}
 
 /// What the times say about every window: of which samples the difference is taken, and how far it is
 /// to be extrapolated. Windows of fewer than two samples have no meaningful entry.
 #[derive(Debug, Default)]
-pub(super) struct Spans {
+struct Spans {
     /// Of the windows that this is about; 0 before there are any.
     edition: u64,
     first: Vec<usize>,
@@ -22,26 +57,19 @@ pub(super) struct Spans {
     to_end: Vec<f64>,
     /// The steps whose windows have fewer than two samples.
     lone: Vec<usize>,
-    /// Of a series: the values at `first`.
-    values: Vec<f64>,
 }
 
 impl Spans {
     /// Looks at the windows of a series that has samples at these times.
-    pub fn find(&mut self, times: &[i64], windows: &Windows) {
-        if self.edition == windows.edition() {
-            return;
-        }
-        self.edition = windows.edition();
+    fn find(&mut self, times: &[i64], windows: &Windows) {
         self.lone.clear();
         let steps = windows.len();
         self.first.resize(steps, 0);
         self.last.resize(steps, 0);
-        for all in [&mut self.sampled, &mut self.to_start, &mut self.to_end, &mut self.values] {
+        for all in [&mut self.sampled, &mut self.to_start, &mut self.to_end] {
             all.resize(steps, 0.0);
         }
-        for step in 0..steps {
-            let place = windows.place(step);
+        for (step, place) in windows.places().iter().enumerate() {
             if place.len() < 2 {
                 self.lone.push(step);
                 (self.first[step], self.last[step]) = (0, 0);
@@ -60,17 +88,17 @@ impl Spans {
         }
     }
 
-    /// Last value minus first value of each window.
-    pub fn differences(&mut self, values: &[f64], cells: &mut [f64]) {
-        let places = self.first.iter().zip(&self.last);
-        for ((cell, first), (&from, &to)) in cells.iter_mut().zip(&mut self.values).zip(places) {
-            *first = values[from];
-            *cell = values[to] - *first;
+    /// Last value minus first value of each window, and the first values.
+    fn differences(&self, values: &[f64], cells: &mut [f64], firsts: &mut Vec<f64>) {
+        firsts.clear();
+        firsts.extend(self.first.iter().map(|&at| values[at]));
+        for ((cell, first), &to) in cells.iter_mut().zip(&*firsts).zip(&self.last) {
+            *cell = values[to] - first;
         }
     }
 
     /// Adds what the resets inside each window have taken away, reset by reset.
-    pub fn correct(&self, resets: &[usize], values: &[f64], cells: &mut [f64]) {
+    fn correct(&self, resets: &[usize], values: &[f64], cells: &mut [f64]) {
         if resets.is_empty() {
             return;
         }
@@ -86,11 +114,11 @@ impl Spans {
     }
 
     /// Turns differences into results. True if there is one.
-    pub fn extrapolate(&self, change: Change, seconds: f64, cells: &mut [f64]) -> bool {
+    fn extrapolate(&self, change: Change, seconds: f64, firsts: &[f64], cells: &mut [f64]) -> bool {
         let counter = change.is_counter();
         let steps = cells.len();
         let (sampled, to_start) = (&self.sampled[..steps], &self.to_start[..steps]);
-        let (to_end, first) = (&self.to_end[..steps], &self.values[..steps]);
+        let (to_end, first) = (&self.to_end[..steps], &firsts[..steps]);
         for i in 0..steps {
             let mut start = to_start[i];
             let to_zero = start.min(sampled[i] * (first[i] / cells[i]));
@@ -180,23 +208,24 @@ mod tests {
             let end = start + step * (steps as i64 - 1);
             let grid = Grid::range(start, end, step, 1000).unwrap();
             let extent = Extent { shift: Shift::default(), range, before: 0, after: 0 };
-            let (mut shared, mut single) = (Windows::new(grid, extent), Windows::new(grid, extent));
+            let mut shared = Windows::new(grid, extent);
             let walk = |at: &mut i64, gap: &i64| { *at += gap; Some(*at) };
             let times: Vec<i64> = gaps.iter().scan(0, walk).collect();
             for change in [Change::Rate, Change::Increase, Change::Delta] {
                 let mut at_once = Extrapolated::new(change);
                 let mut one_by_one = Single(Extrapolated::new(change));
-                for values in &series {
+                for (i, values) in series.iter().chain(&series).enumerate() {
                     let mut values = values[..times.len()].to_vec();
                     if ascending {
                         values.sort_by(f64::total_cmp);
                     }
-                    let timestamps = times.clone();
+                    // Of targets that are scraped in turns.
+                    let timestamps = times.iter().map(|time| time + 7 * (i as i64 % 3)).collect();
                     let mut track = Track::default();
                     track.load(&mut Samples { timestamps, values, ..Samples::default() }, false);
                     prop_assert_eq!(
                         bits(&mut at_once, &mut shared, &track),
-                        bits(&mut one_by_one, &mut single, &track)
+                        bits(&mut one_by_one, &mut Windows::new(grid, extent), &track)
                     );
                 }
             }

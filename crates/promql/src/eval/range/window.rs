@@ -149,7 +149,7 @@ pub(crate) fn slide(
     let mut unasked = 0;
     for step in 0..windows.len() {
         let times = windows.times(step);
-        let floats = windows.place(step);
+        let floats = windows.places()[step].clone();
         let mut weight = floats.len();
         if !track.histograms.is_empty() {
             let new = histograms.advance(&track.histograms, |point| point.0, times.from, times.to);

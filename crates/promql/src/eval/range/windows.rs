@@ -32,24 +32,44 @@ pub(crate) struct Times {
     pub to: i64,
 }
 
+/// Columns of times whose places are remembered at most, and the bytes they may take together, about:
+/// what fits into the caches of one core.
+const REMEMBERED_MAX: usize = 64;
+const REMEMBERED_SIZE: usize = 1 << 20;
+/// What a step takes, with what kernels remember of it.
+const STEP_SIZE: usize = 64;
+/// With more samples a step than this, to compare times costs as much as to find places.
+const SAMPLES_PER_STEP_MAX: usize = 8;
+
 /// The windows of all steps over one series; reused from series to series.
 #[derive(Debug)]
 pub(crate) struct Windows {
     grid: Grid,
     extent: Extent,
-    /// The times of the series that the places are of, and the places.
-    of: Vec<i64>,
+    remembered: Vec<Places>,
+    /// Of them, the one of the present series.
+    current: usize,
+    /// The one to be forgotten next.
+    oldest: usize,
+    /// Of all of them, in bytes.
+    size: usize,
+}
+
+/// Where the windows of all steps lie in series that have samples at the same times.
+#[derive(Debug, Default)]
+struct Places {
+    /// Empty if they are not to be remembered.
+    times: Vec<i64>,
     places: Vec<Range<usize>>,
-    /// Counts the changes of the places.
-    edition: u64,
     /// Of all windows together.
     reads: Reads,
+    /// How many times this was found anew.
+    edition: u64,
 }
 
 impl Windows {
     pub fn new(grid: Grid, extent: Extent) -> Self {
-        let (of, places, reads) = (Vec::new(), Vec::new(), Reads::default());
-        Self { grid, extent, of, places, edition: 0, reads }
+        Self { grid, extent, remembered: Vec::new(), current: 0, oldest: 0, size: 0 }
     }
 
     pub fn len(&self) -> usize {
@@ -61,9 +81,10 @@ impl Windows {
         self.extent.range as f64 / 1000.0
     }
 
-    /// What was found for one edition need not be found again.
-    pub fn edition(&self) -> u64 {
-        self.edition
+    /// What a kernel has found for one key holds as long as the key is the same: a slot, of few, and
+    /// its edition.
+    pub fn key(&self) -> (usize, u64) {
+        (self.current, self.remembered[self.current].edition)
     }
 
     pub fn times(&self, step: usize) -> Times {
@@ -74,42 +95,86 @@ impl Windows {
         Times { step: time, start, end, from, to: end.saturating_add(self.extent.after) }
     }
 
-    /// The samples in the step's window.
-    pub fn place(&self, step: usize) -> Range<usize> {
-        self.places[step].clone()
+    /// The samples in each step's window, of the series whose times were sought last.
+    pub fn places(&self) -> &[Range<usize>] {
+        &self.remembered[self.current].places
     }
 
     /// Finds the places of a series' samples.
     pub fn find(&mut self, times: &[i64]) {
-        if self.edition > 0 && self.of == times {
+        if times.is_empty() || times.len() > SAMPLES_PER_STEP_MAX * self.len() {
+            return self.find_once(times);
+        }
+        let is_of = |one: &Places| one.is_of(times);
+        if self.remembered.get(self.current).is_some_and(is_of) {
             return;
         }
-        self.of.clear();
-        self.of.extend_from_slice(times);
-        self.edition += 1;
-        let mut places = std::mem::take(&mut self.places);
-        places.clear();
-        let (mut slice, mut fresh) = (Slice::default(), 0);
-        places.extend((0..self.len()).map(|step| {
+        if let Some(known) = self.remembered.iter().position(is_of) {
+            self.current = known;
+            return;
+        }
+        self.current = self.vacant(times.len());
+        self.find_anew(times);
+        self.remembered[self.current].times.extend_from_slice(times);
+    }
+
+    /// The same without remembering it.
+    fn find_once(&mut self, times: &[i64]) {
+        self.current = 0;
+        if self.remembered.is_empty() {
+            self.remembered.push(Places::default());
+        }
+        self.find_anew(times);
+    }
+
+    fn find_anew(&mut self, times: &[i64]) {
+        let mut all = std::mem::take(&mut self.remembered[self.current]);
+        let mut slice = Slice::default();
+        let mut fresh = 0;
+        all.places.clear();
+        all.places.extend((0..self.len()).map(|step| {
             let window = self.times(step);
             fresh += slice.advance(times, |t| *t, window.from, window.to);
             slice.range()
         }));
-        self.places = places;
-        self.reads.read = fresh as u64;
-        self.reads.total = self.places.iter().map(|place| place.len() as u64).sum();
+        all.reads.read = fresh as u64;
+        all.reads.total = all.places.iter().map(|place| place.len() as u64).sum();
+        all.times.clear();
+        all.edition += 1;
+        self.remembered[self.current] = all;
+    }
+
+    /// A slot for so many times.
+    fn vacant(&mut self, times: usize) -> usize {
+        let is_full = self.size >= REMEMBERED_SIZE || self.remembered.len() >= REMEMBERED_MAX;
+        if !is_full || self.remembered.is_empty() {
+            self.size += STEP_SIZE * self.len() + size_of::<i64>() * times;
+            self.remembered.push(Places::default());
+            return self.remembered.len() - 1;
+        }
+        let slot = self.oldest;
+        self.oldest = (self.oldest + 1) % self.remembered.len();
+        slot
     }
 
     /// Counts the samples of the series in all windows.
     pub fn count(&self, reads: &mut Reads) {
+        let all = &self.remembered[self.current];
         if !reads.is_by_step() {
-            return reads.merge(&self.reads);
+            return reads.merge(&all.reads);
         }
         let mut seen = 0;
-        for (step, place) in self.places.iter().enumerate() {
+        for (step, place) in all.places.iter().enumerate() {
             reads.add(step, place.len(), place.end - place.start.max(seen));
             seen = place.end;
         }
+    }
+}
+
+impl Places {
+    /// Are these the times? Most others differ at once.
+    fn is_of(&self, times: &[i64]) -> bool {
+        self.times.first() == times.first() && self.times == times
     }
 }
 
