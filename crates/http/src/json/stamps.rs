@@ -12,18 +12,17 @@ struct Stamp {
 }
 
 /// Beginnings that were written already, ascending.
-#[derive(Default)]
 pub struct Stamps {
     known: Vec<Stamp>,
     next: usize,
+    /// For a single series there is nothing to be remembered.
+    remember: bool,
 }
 
 impl Stamp {
     fn new(timestamp: i64) -> Self {
         let mut text = Vec::with_capacity(SIZE);
-        text.extend_from_slice(b",[");
-        push_timestamp(&mut text, timestamp);
-        text.push(b',');
+        push_beginning(&mut text, timestamp);
         let len = text.len() as u8;
         text.resize(SIZE, 0);
         Self { timestamp, text: text.try_into().expect("it was resized"), len }
@@ -37,7 +36,18 @@ impl Stamp {
     }
 }
 
+fn push_beginning(out: &mut Vec<u8>, timestamp: i64) {
+    out.extend_from_slice(b",[");
+    push_timestamp(out, timestamp);
+    out.push(b',');
+}
+
 impl Stamps {
+    /// For an answer of so many series.
+    pub fn for_series(count: usize) -> Self {
+        Self { known: Vec::new(), next: 0, remember: count > 1 }
+    }
+
     /// The next point is the first of a series.
     pub fn restart(&mut self) {
         self.next = 0;
@@ -53,13 +63,13 @@ impl Stamps {
         }
         match self.known.get(self.next) {
             Some(stamp) if stamp.timestamp == timestamp => stamp.push(out),
-            // Between others: hardly worth remembering.
-            Some(_) => return Stamp::new(timestamp).push(out),
-            None => {
+            None if self.remember => {
                 let stamp = Stamp::new(timestamp);
                 stamp.push(out);
                 self.known.push(stamp);
             }
+            // Between others: hardly worth remembering.
+            _ => return push_beginning(out, timestamp),
         }
         self.next += 1;
     }
@@ -71,7 +81,7 @@ mod tests {
 
     #[test]
     fn every_series_gets_its_own_timestamps() {
-        let mut stamps = Stamps::default();
+        let mut stamps = Stamps::for_series(3);
         for series in
             [&[1000, 2000, 4500][..], &[2000, 3000, 4500, 9000], &[i64::MIN, 1000, i64::MAX]]
         {
@@ -79,9 +89,7 @@ mod tests {
             stamps.restart();
             for &timestamp in series {
                 stamps.push(&mut out, timestamp);
-                expected.extend_from_slice(b",[");
-                push_timestamp(&mut expected, timestamp);
-                expected.push(b',');
+                push_beginning(&mut expected, timestamp);
             }
             assert_eq!(String::from_utf8(out).unwrap(), String::from_utf8(expected).unwrap());
         }

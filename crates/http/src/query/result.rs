@@ -62,7 +62,7 @@ pub fn write_answer(
         Value::Matrix(series) => {
             start(sink, "matrix").push(b'[');
             truncated = series.len() > limit;
-            let mut stamps = Stamps::default();
+            let mut stamps = Stamps::for_series(series.len().min(limit));
             for (i, one) in series.iter().take(limit).enumerate() {
                 write_series(sink, i == 0, one, &mut stamps)?;
             }
