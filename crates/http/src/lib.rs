@@ -8,6 +8,7 @@ mod app;
 mod body;
 mod caller;
 mod config;
+mod disk;
 mod empty;
 mod error;
 mod gate;
@@ -31,6 +32,7 @@ mod view;
 
 pub use app::{About, App, Parts};
 pub use config::{Config, ConnectionLimits, EnrolmentLimits, QueryLimits, RequestLimits};
+pub use disk::ServingFiles;
 pub use metrics::{Counter, Gauge, Labelled, Page, Registry, process_metrics};
 pub use param::{format_time, parse_duration, parse_time};
 pub use server::{ListenError, Listener, Security, runtime, serve};

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use metricstor_http::{
-    About, App, Listener, Parts, Registry, Security, format_time, process_metrics, runtime,
-    serve as listen,
+    About, App, Listener, Parts, Registry, Security, ServingFiles, format_time, process_metrics,
+    runtime, serve as listen,
 };
 use metricstor_promql::Engine;
 use metricstor_storage::files::Disk;
@@ -93,7 +93,7 @@ fn open_store(settings: &Settings) -> anyhow::Result<Store> {
     let node_id = u128::from_le_bytes(metricstor_pki::random()?);
     let hash_secret = HashSecret(metricstor_pki::random()?);
     let config = StoreConfig { node_id, hash_secret, ..settings.store.clone() };
-    let (store, found) = Store::open(config, Arc::new(Disk), clock())?;
+    let (store, found) = Store::open(config, Arc::new(ServingFiles(Disk)), clock())?;
     let range = store.range();
     tracing::info!(
         series = found.series,

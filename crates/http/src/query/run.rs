@@ -1,5 +1,6 @@
 //! How everything that reads is run: in turn, on a blocking thread, stopped when its time is up or
-//! its client gone. What is over before another thread would wake up is done in place.
+//! its client gone. What is over before another thread would wake up is done in place; if it has to
+//! wait for the disk, [`ServingFiles`](crate::ServingFiles) see to it that nobody else does.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::response::Response;
 use metricstor_promql::Interrupt;
-use tokio::task::{JoinError, block_in_place, spawn_blocking};
+use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{sleep_until, timeout};
 
 use crate::app::App;
@@ -117,8 +118,7 @@ async fn in_turn(
             sleep_until(deadline.into()).await;
             stop.time_out();
         });
-        // The runtime gives its other work to another thread meanwhile.
-        block_in_place(job);
+        job();
         timer.abort();
     } else {
         spawn_blocking(job);

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use metricstor_http::{About, App, Config, Listener, Parts, Registry, Security, runtime, serve};
+use metricstor_http::{
+    About, App, Config, Listener, Parts, Registry, Security, ServingFiles, runtime, serve,
+};
 use metricstor_pki::{ClientAuth, Kind, Policy, Provisioner, ProvisionerSettings};
 use metricstor_promql::{Engine, EngineOptions};
 use metricstor_storage::files::Disk;
@@ -62,7 +64,8 @@ impl Server {
         let pki = Arc::new(Provisioner::open(settings, policy).unwrap());
         let clock: metricstor_storage::Clock = Arc::new(|| NOW);
         let store = StoreConfig::new(dir.path().join("data"));
-        let (store, _) = Store::open(store, Arc::new(Disk), Arc::clone(&clock)).unwrap();
+        let (store, _) =
+            Store::open(store, Arc::new(ServingFiles(Disk)), Arc::clone(&clock)).unwrap();
         let store = Arc::new(store);
         let about = About { version: "1.2.3", ..About::default() };
         let app = App::new(Parts {

@@ -104,6 +104,24 @@ impl Postings {
         }
     }
 
+    /// How many series are in both.
+    pub fn common(&self, other: &Self) -> u64 {
+        let inside =
+            |few: &[u32], many: &Self| few.iter().filter(|one| many.contains(**one)).count();
+        match (self, other) {
+            (Self::Many(one), Self::Many(two)) => one.intersection_len(two),
+            (Self::Many(_), few) => inside(few.few(), self) as u64,
+            (few, _) => inside(few.few(), other) as u64,
+        }
+    }
+
+    fn contains(&self, series: u32) -> bool {
+        match self {
+            Self::Many(many) => many.contains(series),
+            _ => self.few().binary_search(&series).is_ok(),
+        }
+    }
+
     /// The series while they are no bitmap; empty when they are.
     pub fn few(&self) -> &[u32] {
         match self {

@@ -10,6 +10,7 @@ use metricstor_model::{Matcher, Pattern};
 use roaring::{MultiOps, RoaringBitmap};
 
 use super::Index;
+use super::postings::Postings;
 
 /// Checking one series, or one value of a name: nanoseconds, about.
 const CHECK_NS: u64 = 80;
@@ -38,13 +39,22 @@ impl Index {
         self.select_bitmap(matchers).iter().collect()
     }
 
-    /// How many series satisfy every matcher, at most: told by the shortest list of carriers.
+    /// How many series satisfy every matcher, at most: told by the shortest list of carriers, and by
+    /// what lists of single pairs have in common two by two.
     pub fn at_most(&self, matchers: &[Matcher]) -> u64 {
         let mut most = self.all.len();
+        let mut shortest: Option<&Postings> = None;
         for matcher in matchers.iter().filter(|matcher| !matcher.matches_empty()) {
             let Some(term) = self.term(matcher) else { return 0 };
-            if let Pairs::These(pairs) = &term.pairs {
-                most = most.min(pairs.iter().map(|pair| self.pairs.series(*pair).len()).sum());
+            let Pairs::These(pairs) = &term.pairs else { continue };
+            most = most.min(pairs.iter().map(|pair| self.pairs.series(*pair).len()).sum());
+            let [pair] = pairs[..] else { continue };
+            let carriers = self.pairs.series(pair);
+            if let Some(shortest) = shortest {
+                most = most.min(shortest.common(carriers));
+            }
+            if shortest.is_none_or(|shortest| carriers.len() < shortest.len()) {
+                shortest = Some(carriers);
             }
         }
         most

@@ -43,6 +43,7 @@ fn check(index: &Index, expected: &BTreeMap<u32, Labels>, sets: &[Vec<Matcher>])
         let chosen = || expected.iter().filter(|(_, labels)| fits(labels, matchers));
         let series: Vec<u32> = chosen().map(|(series, _)| *series).collect();
         assert_eq!(index.select(matchers), series, "{matchers:?}");
+        assert!(index.at_most(matchers) >= series.len() as u64, "{matchers:?}");
         for of in [None, Some(&series)] {
             let among = || {
                 expected.iter().filter(|(one, _)| of.is_none_or(|of| of.binary_search(one).is_ok()))

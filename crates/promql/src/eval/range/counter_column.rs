@@ -203,8 +203,9 @@ mod tests {
             series in prop::collection::vec(prop::collection::vec(value(), 120), 1..4),
             ascending in any::<bool>(),
             (start, step, steps) in (0i64..2_000_000, 1i64..90_000, 1usize..60),
-            range in 1i64..300_000,
+            (range, even) in (1i64..300_000, any::<bool>()),
         ) {
+            let range = if even { range / step * step + step } else { range };
             let end = start + step * (steps as i64 - 1);
             let grid = Grid::range(start, end, step, 1000).unwrap();
             let extent = Extent { shift: Shift::default(), range, before: 0, after: 0 };

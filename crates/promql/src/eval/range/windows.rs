@@ -129,19 +129,37 @@ impl Windows {
 
     fn find_anew(&mut self, times: &[i64]) {
         let mut all = std::mem::take(&mut self.remembered[self.current]);
-        let mut slice = Slice::default();
-        let mut fresh = 0;
+        let lag = self.lag().unwrap_or(usize::MAX);
+        let (mut slice, mut fresh) = (Slice::default(), 0);
         all.places.clear();
-        all.places.extend((0..self.len()).map(|step| {
+        all.places.reserve(self.len());
+        for step in 0..self.len() {
             let window = self.times(step);
-            fresh += slice.advance(times, |t| *t, window.from, window.to);
-            slice.range()
-        }));
+            let seen = slice.to.at;
+            let end = slice.to.advance(times, |t| *t <= window.to);
+            let start = match step.checked_sub(lag) {
+                Some(earlier) => all.places[earlier].end,
+                None => slice.from.advance(&times[..end], |t| *t <= window.from),
+            };
+            fresh += end - start.max(seen);
+            all.places.push(start..end);
+        }
         all.reads.read = fresh as u64;
         all.reads.total = all.places.iter().map(|place| place.len() as u64).sum();
         all.times.clear();
         all.edition += 1;
         self.remembered[self.current] = all;
+    }
+
+    /// How many steps before a window the one is that ends where it begins, if there is such a one.
+    fn lag(&self) -> Option<usize> {
+        let Extent { shift, range, before, after } = self.extent;
+        let whole = range.checked_add(before)?.checked_add(after)?;
+        // What is cut off at the ends of time does not move with the steps.
+        shift.apply(self.grid.start).checked_sub(whole)?;
+        shift.apply(self.grid.last()).checked_add(after)?;
+        let moves = shift.at.is_none() && whole > 0 && whole % self.grid.step == 0;
+        moves.then(|| usize::try_from(whole / self.grid.step).ok()).flatten()
     }
 
     /// A slot for so many times.

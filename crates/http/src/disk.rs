@@ -1,0 +1,78 @@
+//! The disk, for work that is done on the runtime's own threads.
+//!
+//! Invariant: whoever waits for a read holds no other work up: the runtime gives what else the thread
+//! had to do to another one. So short queries are evaluated where their request was read, and only
+//! those that really need the disk cost a hand-over.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use metricstor_storage::files::{File, Files};
+use tokio::task::block_in_place;
+
+/// Files whose reads may be waited for on a thread of [`runtime`](crate::runtime). Everything else is
+/// done by threads that may wait anyway.
+pub struct ServingFiles<F>(pub F);
+
+impl<F: Files> Files for ServingFiles<F> {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(ServingFile(self.0.create(path)?)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(ServingFile(self.0.open(path)?)))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.0.list(dir)
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.0.create_dir(dir)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.0.remove(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.0.sync_dir(dir)
+    }
+
+    fn free(&self, dir: &Path) -> io::Result<u64> {
+        self.0.free(dir)
+    }
+}
+
+struct ServingFile(Arc<dyn File>);
+
+impl File for ServingFile {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        block_in_place(|| self.0.read_exact_at(buf, offset))
+    }
+
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(buf, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.0.allocate(len)
+    }
+}
