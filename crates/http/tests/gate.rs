@@ -1,0 +1,112 @@
+//! Turns and lines at the front door: who is served while another has the turns.
+
+#![allow(clippy::unwrap_used)] // a panic is the failure report
+
+mod support;
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use metricstor_http::{Config, QueryLimits};
+use metricstor_pki::Policy;
+use support::secured::*;
+use support::{NOW, Push, Reply, encoded};
+
+/// Nothing here is to end for its time.
+const LONG: Duration = Duration::from_secs(3600);
+/// How long a failing test waits for what does not come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server whose series `wide` make an answer of 60 MB, which no socket takes at once: who does not
+/// read it keeps its turn.
+fn gated(limits: QueryLimits) -> Secured {
+    let queries = QueryLimits { stall_timeout: LONG, timeout: LONG, ..limits };
+    let secured = Secured::with(Config { queries, ..Config::default() }, Policy::default());
+    // Six bytes a sign in an answer.
+    let value = "\u{1}".repeat(4000);
+    let numbers: Vec<String> = (0..2500).map(|n| n.to_string()).collect();
+    let push = numbers.iter().fold(Push::default(), |push, n| {
+        push.series(&[("__name__", "wide"), ("n", n), ("value", &value)], &[(NOW, 1.0)])
+    });
+    let writer = secured.issue("service/writer");
+    assert_eq!(secured.ask(&writer, write_with("", &push)).status, 204);
+    secured
+}
+
+/// What is asked with a regular expression is never short, so that its answer is streamed.
+fn wide() -> String {
+    get(&format!("/api/v1/query?query={}", encoded("{__name__=~\"wide\"}")))
+}
+
+/// A query that has its turn, and keeps it until it is dropped.
+fn holder(secured: &Secured, who: &str) -> Stream {
+    let mut stream = sent(secured, who, wide());
+    await_turn(&mut stream);
+    stream
+}
+
+fn sent(secured: &Secured, who: &str, request: impl AsRef<[u8]>) -> Stream {
+    let mut stream = secured.connect(secured.client(&secured.issue(who)));
+    stream.write_all(request.as_ref()).unwrap();
+    stream.flush().unwrap();
+    stream
+}
+
+/// An answer that has begun to come is written in its query's turn.
+fn await_turn(stream: &mut Stream) {
+    let mut begin = [0; b"HTTP/1.1 200".len()];
+    stream.read_exact(&mut begin).unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 200", "{}", String::from_utf8_lossy(&begin));
+}
+
+/// Reads the metrics, again and again on one connection.
+struct Watcher(Stream);
+
+impl Watcher {
+    fn of(secured: &Secured) -> Self {
+        Self(secured.connect(secured.client(&secured.issue("user/watcher"))))
+    }
+
+    /// A metric by its name and labels; one that was never touched is 0.
+    fn metric(&mut self, name: &str) -> u64 {
+        let page = exchange(&mut self.0, get("/metrics"));
+        let line = page.text().lines().find_map(|line| line.strip_prefix(name));
+        line.map_or(0, |value| value.trim().parse().unwrap())
+    }
+
+    /// Refused reads by the reason.
+    fn refused(&mut self, reason: &str) -> u64 {
+        self.metric(&format!("metricstor_http_refused_queries_total{{reason=\"{reason}\"}}"))
+    }
+
+    fn await_waiting(&mut self, queries: u64) {
+        let begun = Instant::now();
+        loop {
+            let waiting = self.metric("metricstor_http_queries_waiting ");
+            if waiting == queries {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{waiting} of {queries} wait");
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn exemplars_are_parsed_in_turn_and_what_is_refused_is_counted() {
+    let secured = gated(QueryLimits { concurrent: 1, ..QueryLimits::default() });
+    let mut watcher = Watcher::of(&secured);
+    let request = |query: &str| get(&format!("/api/v1/query_exemplars?query={}", encoded(query)));
+    let held = holder(&secured, "service/flood");
+    let mut wrong = sent(&secured, "service/other", request("("));
+    watcher.await_waiting(1);
+    drop(held);
+    assert_eq!(Reply::read(&mut wrong).status, 400);
+    let mut ask = |query: &str| exchange(&mut wrong, request(query));
+    assert_eq!((ask("1").status, ask("up").status), (204, 200));
+    let selectors: Vec<String> =
+        (0..100).map(|i| format!("{{job=~\"\\\\pL{{100}}{i}|b.*\"}}")).collect();
+    let refused = ask(&selectors.join(" or "));
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert_eq!(watcher.refused("query_regexes"), 1);
+}
