@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
@@ -94,7 +95,7 @@ impl Watcher {
 
 #[test]
 fn exemplars_are_parsed_in_turn_and_what_is_refused_is_counted() {
-    let secured = gated(QueryLimits { concurrent: 1, ..QueryLimits::default() });
+    let secured = gated(QueryLimits { concurrent: 1, ..patient() });
     let mut watcher = Watcher::of(&secured);
     let request = |query: &str| get(&format!("/api/v1/query_exemplars?query={}", encoded(query)));
     let held = holder(&secured, "service/flood");
@@ -109,4 +110,74 @@ fn exemplars_are_parsed_in_turn_and_what_is_refused_is_counted() {
     let refused = ask(&selectors.join(" or "));
     assert_eq!(refused.status, 400, "{}", refused.text());
     assert_eq!(watcher.refused("query_regexes"), 1);
+}
+
+#[test]
+fn turns_alternate_between_a_flood_and_who_asks_now_and_then() {
+    let secured = gated(QueryLimits { concurrent: 2, concurrent_per_identity: 2, ..patient() });
+    let mut watcher = Watcher::of(&secured);
+    let mut evaluated: VecDeque<_> = (0..2).map(|_| holder(&secured, "service/flood")).collect();
+    let mut waiting = VecDeque::new();
+    for place in 1..=5 {
+        // Each keeps the turn that it gets: who waits for all of them waits for ever.
+        waiting.push_back(sent(&secured, "service/flood", wide()));
+        watcher.await_waiting(place);
+    }
+    let mut other = secured.connect(secured.client(&secured.issue("service/other")));
+    for left in (3..=5).rev() {
+        other.write_all(READ.as_bytes()).unwrap();
+        watcher.await_waiting(left + 1);
+        drop(evaluated.pop_front());
+        let reply = Reply::read(&mut other);
+        assert_eq!(reply.status, 200, "with {left} of the flood before it: {}", reply.text());
+        let mut next = waiting.pop_front().unwrap();
+        await_turn(&mut next);
+        evaluated.push_back(next);
+        watcher.await_waiting(left - 1);
+    }
+    assert_eq!((watcher.refused("queue"), watcher.refused("queue_timeout")), (0, 0));
+}
+
+#[test]
+fn beyond_the_queue_a_flood_loses_its_last_query() {
+    let secured = gated(QueryLimits { concurrent: 1, queue: 2, ..patient() });
+    let mut watcher = Watcher::of(&secured);
+    let held = holder(&secured, "service/flood");
+    let mut flood = [1, 2].map(|place| {
+        let stream = sent(&secured, "service/flood", READ);
+        watcher.await_waiting(place);
+        stream
+    });
+    assert_refused(&secured.ask(&secured.issue("service/flood"), READ), "waiting already");
+    assert_eq!(watcher.refused("queue"), 1, "the newest of the flood");
+    let mut other = sent(&secured, "service/other", READ);
+    assert_refused(&Reply::read(&mut flood[1]), "waiting already");
+    assert_eq!(watcher.refused("queue"), 2, "and for another caller the last that waits");
+    watcher.await_waiting(2);
+    drop(held);
+    assert_eq!([&mut flood[0], &mut other].map(|stream| Reply::read(stream).status), [200; 2]);
+}
+
+#[test]
+fn beyond_its_own_number_an_identity_waits_beside_a_free_turn_and_only_so_long() {
+    let queue_timeout = Duration::from_millis(100);
+    let limits = QueryLimits { concurrent: 2, concurrent_per_identity: 1, ..patient() };
+    let secured = gated(QueryLimits { queue_timeout, ..limits });
+    let mut watcher = Watcher::of(&secured);
+    let _held = holder(&secured, "service/flood");
+    assert_refused(&secured.ask(&secured.issue("service/flood"), READ), "waited too long");
+    assert_eq!((watcher.refused("queue"), watcher.refused("queue_timeout")), (0, 1));
+    assert_eq!(secured.ask(&secured.issue("service/other"), READ).status, 200);
+}
+
+/// Limits under which nobody waits too long.
+fn patient() -> QueryLimits {
+    QueryLimits { queue_timeout: LONG, ..QueryLimits::default() }
+}
+
+fn assert_refused(reply: &Reply, why: &str) {
+    let retry = reply.header("retry-after").is_some();
+    assert_eq!((reply.status, retry), (429, true), "{}", reply.text());
+    assert!(reply.text().contains(r#""errorType":"unavailable""#), "{}", reply.text());
+    assert!(reply.text().contains(why), "{}", reply.text());
 }
