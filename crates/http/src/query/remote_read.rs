@@ -26,8 +26,6 @@ const SAMPLES: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const CHUNKS: HeaderValue = HeaderValue::from_static(
     "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse",
 );
-/// A request comes from one evaluation of one query, which has not more selectors than this.
-const LIMITS: Limits = Limits { queries_max: 1000, matchers_max: 10_000 };
 
 pub async fn remote_read(
     State(app): State<Arc<App>>,
@@ -49,7 +47,7 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     let limits = &app.config.requests;
     let body = read_body(body, limits.form_bytes, limits.body_grace).await?;
-    let request = parse(&body, limits.decoded_bytes)?;
+    let request = parse(app, &body)?;
     match request.response_type {
         Some(ResponseType::Samples) => {
             let ask = Ask { content_type: SAMPLES, encoding: Encoding::Snappy, ..ask };
@@ -67,10 +65,16 @@ async fn answer(
     }
 }
 
-fn parse(body: &Bytes, decoded_max: usize) -> Result<ReadRequest, DecodeError> {
+fn parse(app: &App, body: &Bytes) -> Result<ReadRequest, DecodeError> {
     let mut message = Vec::new();
-    snappy::decompress(body, decoded_max, &mut message)?;
-    decode(&message, LIMITS)
+    snappy::decompress(body, app.config.requests.decoded_bytes, &mut message)?;
+    // A request comes from one evaluation of one query, which has not more selectors than this.
+    let limits = Limits {
+        queries_max: 1000,
+        matchers_max: 10_000,
+        regex_memory_max: app.engine.options().syntax.regex_memory_max,
+    };
+    decode(&message, limits)
 }
 
 fn write_samples(
