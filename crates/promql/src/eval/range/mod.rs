@@ -11,9 +11,12 @@ mod over_time;
 mod regression;
 mod sliding;
 pub(crate) mod smoothed;
+mod sorted;
 mod start_time;
 pub(crate) mod track;
 mod transitions;
+#[cfg(test)]
+mod trial;
 pub(crate) mod window;
 pub(crate) mod windows;
 
@@ -24,6 +27,7 @@ use crate::eval::scalar::Scalar;
 
 use counter::{Change, Extrapolated};
 use sliding::Sliding;
+use sorted::Sorted;
 use track::Track;
 use window::{Remarks, Results, slide};
 use windows::Windows;
@@ -150,6 +154,7 @@ fn kernel(
         Kernel::Extreme(over_time::Extreme { max, time, sliding })
     };
     let addition = || sliding.then(|| Sliding::new(over_time::Addition));
+    let sorted = || sliding.then(Sorted::default);
     let edge = |last, time| Kernel::Edge(over_time::Edge { last, time });
     Some(match name {
         "rate" => change(Change::Rate),
@@ -174,9 +179,13 @@ fn kernel(
         "stdvar_over_time" => Kernel::Variance(over_time::Variance { deviation: false }),
         "stddev_over_time" => Kernel::Variance(over_time::Variance { deviation: true }),
         "quantile_over_time" => {
-            Kernel::Quantile(order::Quantile { q: scalar(0), sorted: Vec::new() })
+            let (sliding, scratch) = (sorted(), Vec::new());
+            Kernel::Quantile(order::Quantile { q: scalar(0), sliding, scratch })
         }
-        "mad_over_time" => Kernel::MedianDeviation(order::MedianDeviation::default()),
+        "mad_over_time" => {
+            let (sliding, scratch) = (sorted(), Vec::new());
+            Kernel::MedianDeviation(order::MedianDeviation { sliding, scratch })
+        }
         "deriv" => Kernel::Slope(regression::Slope),
         "predict_linear" => Kernel::Prediction(regression::Prediction { distance: scalar(0) }),
         "double_exponential_smoothing" => {
