@@ -96,7 +96,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::eval::range::trial::{Layout, SAMPLES, STEPS, applied, layout, loaded};
+    use crate::eval::range::trial::{Layout, SAMPLES, STEPS, Series, cells, layout, series};
 
     /// Series of numbers that are often equal; those of numbers of every sort.
     fn values() -> impl Strategy<Value = Vec<f64>> {
@@ -123,24 +123,8 @@ mod tests {
         ]
     }
 
-    /// A few at once, so that a kernel goes from series to series.
-    fn series() -> impl Strategy<Value = Vec<(Vec<f64>, Vec<bool>)>> {
-        let histograms =
-            prop_oneof![Just(vec![]), prop::collection::vec(prop::bool::weighted(0.1), SAMPLES)];
-        prop::collection::vec((values(), histograms), 1..4)
-    }
-
-    fn all_bits(
-        mut kernel: impl Kernel,
-        layout: &Layout,
-        series: &[(Vec<f64>, Vec<bool>)],
-    ) -> Vec<u64> {
-        let mut windows = layout.windows();
-        let of = |(values, histograms): &(Vec<f64>, Vec<bool>)| {
-            let track = loaded(&layout.times, values.clone(), histograms);
-            applied(&mut kernel, &mut windows, &track).0.cells
-        };
-        series.iter().flat_map(of).map(f64::to_bits).collect()
+    fn all_bits(kernel: impl Kernel, layout: &Layout, series: &[Series]) -> Vec<u64> {
+        cells(kernel, layout, series).into_iter().map(f64::to_bits).collect()
     }
 
     proptest! {
@@ -148,7 +132,7 @@ mod tests {
         fn quantiles_of_a_sliding_window_are_those_of_windows_sorted_anew(
             layout in layout(),
             q in quantiles(),
-            series in series(),
+            series in series(values()),
         ) {
             let kernel = |sliding| Quantile { q: q.clone(), sliding, scratch: Vec::new() };
             prop_assert_eq!(
@@ -160,7 +144,7 @@ mod tests {
         #[test]
         fn median_deviations_of_a_sliding_window_are_those_of_windows_sorted_anew(
             layout in layout(),
-            series in series(),
+            series in series(values()),
         ) {
             let kernel = |sliding| MedianDeviation { sliding, scratch: Vec::new() };
             prop_assert_eq!(

@@ -18,8 +18,8 @@ pub(super) const SAMPLES: usize = 150;
 /// The most steps of a [`Layout`].
 pub(super) const STEPS: usize = 80;
 
-/// The times of a series and the windows over it: they overlap a little, much, or not at all, and lie
-/// partly beside the series.
+/// The times of a series, at least half a second apart, and the windows over it: they overlap a little,
+/// much, or not at all, and lie partly beside the series.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub times: Vec<i64>,
@@ -34,9 +34,9 @@ impl Layout {
 }
 
 pub(super) fn layout() -> impl Strategy<Value = Layout> {
-    let gaps = prop::collection::vec(1i64..1000, SAMPLES);
-    let step = prop_oneof![1i64..2000, 1i64..100_000];
-    (gaps, (0i64..60_000, step, 1..STEPS), 1i64..60_000).prop_map(
+    let gaps = prop::collection::vec(500i64..1500, SAMPLES);
+    let step = prop_oneof![1i64..4000, 1i64..200_000];
+    (gaps, (0i64..120_000, step, 1..STEPS), 1i64..120_000).prop_map(
         |(gaps, (start, step, steps), range)| {
             let walk = |at: &mut i64, gap: &i64| {
                 *at += gap;
@@ -78,4 +78,64 @@ pub(super) fn applied(
         Remarks { notes: &mut notes, span: Span::default(), name: &name, interrupt: &interrupt };
     slide(kernel, track, windows, &mut remarks, &mut results, &mut reads).unwrap();
     (results, reads)
+}
+
+/// Values of a series, and where there are histograms instead.
+pub(super) type Series = (Vec<f64>, Vec<bool>);
+
+/// A few at once, so that a kernel goes from series to series.
+pub(super) fn series(
+    values: impl Strategy<Value = Vec<f64>>,
+) -> impl Strategy<Value = Vec<Series>> {
+    let histograms =
+        prop_oneof![Just(vec![]), prop::collection::vec(prop::bool::weighted(0.1), SAMPLES)];
+    prop::collection::vec((values, histograms), 1..4)
+}
+
+/// The results for all windows of all series.
+pub(super) fn cells(mut kernel: impl Kernel, layout: &Layout, series: &[Series]) -> Vec<f64> {
+    let mut windows = layout.windows();
+    let of = |(values, histograms): &Series| {
+        let track = loaded(&layout.times, values.clone(), histograms);
+        applied(&mut kernel, &mut windows, &track).0.cells
+    };
+    series.iter().flat_map(of).collect()
+}
+
+/// Are two results equal but for rounding? What is no number has to be the same, and a zero exact.
+pub(super) fn agree(found: f64, expected: f64, error_max: f64) -> bool {
+    let exact = !found.is_finite() || !expected.is_finite() || expected == 0.0;
+    found.to_bits() == expected.to_bits() || !exact && (found - expected).abs() <= error_max
+}
+
+/// Values of which none, some or many are equal, and values of every sort.
+pub(super) fn levels() -> impl Strategy<Value = Vec<f64>> {
+    let numbers = prop_oneof![4 => -1e3..1e3, 1 => (-3i8..4).prop_map(f64::from)];
+    let level = prop::sample::select(vec![-0.0, 0.0, 0.1, 0.3, -7.0, 1e9]);
+    let steps = (level, 1usize..60).prop_map(|(level, many)| vec![level; many]);
+    let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e200, -5e-324, -0.0];
+    let odd = prop_oneof![60 => -1e3..1e3, 1 => prop::sample::select(odd.to_vec())];
+    prop_oneof![
+        prop::collection::vec(numbers, SAMPLES),
+        prop::collection::vec(steps, SAMPLES).prop_map(|steps| steps
+            .into_iter()
+            .flatten()
+            .take(SAMPLES)
+            .collect()),
+        prop::collection::vec(odd, SAMPLES),
+    ]
+}
+
+/// Small variations that can be added to this offset without rounding.
+pub(super) const OFFSET: f64 = 1e12;
+
+pub(super) fn variations() -> impl Strategy<Value = Vec<f64>> {
+    let variation = (-16_000i32..16_000).prop_map(|n| f64::from(n) / 1024.0);
+    prop::collection::vec(variation, SAMPLES)
+}
+
+/// The largest number in a series.
+pub(super) fn magnitude(series: &[Series]) -> f64 {
+    let all = series.iter().flat_map(|(values, _)| values);
+    all.filter(|value| value.is_finite()).fold(0.0, |most, value| value.abs().max(most))
 }
