@@ -94,16 +94,39 @@ impl Watcher {
 }
 
 #[test]
-fn exemplars_are_parsed_in_turn_and_what_is_refused_is_counted() {
+fn whatever_is_asked_is_parsed_in_its_turn() {
     let secured = gated(QueryLimits { concurrent: 1, ..patient() });
     let mut watcher = Watcher::of(&secured);
-    let request = |query: &str| get(&format!("/api/v1/query_exemplars?query={}", encoded(query)));
     let held = holder(&secured, "service/flood");
-    let mut wrong = sent(&secured, "service/other", request("("));
-    watcher.await_waiting(1);
+    let wrong = [
+        get("/api/v1/query?query=("),
+        get("/api/v1/query_range?query=(&start=0&end=1&step=1"),
+        get("/api/v1/query_exemplars?query=("),
+        get("/api/v1/format_query?query=("),
+        get("/api/v1/parse_query?query=("),
+        get("/api/v1/series?match[]=("),
+        get("/api/v1/labels?match[]=("),
+        get("/api/v1/label/job/values?match[]=("),
+        get("/federate?match[]=("),
+        post("/api/v1/read", "no snappy"),
+    ];
+    let mut waiting = wrong.clone().map(|request| sent(&secured, "service/other", request));
+    watcher.await_waiting(wrong.len() as u64);
     drop(held);
-    assert_eq!(Reply::read(&mut wrong).status, 400);
-    let mut ask = |query: &str| exchange(&mut wrong, request(query));
+    for (request, stream) in wrong.iter().zip(&mut waiting) {
+        assert_eq!(Reply::read(stream).status, 400, "{request}");
+    }
+}
+
+#[test]
+fn exemplars_that_are_not_parsed_are_counted() {
+    let secured = Secured::start();
+    let mut watcher = Watcher::of(&secured);
+    let mut reader = secured.connect(secured.client(&secured.issue("service/other")));
+    let mut ask = |query: &str| {
+        let path = format!("/api/v1/query_exemplars?query={}", encoded(query));
+        exchange(&mut reader, get(&path))
+    };
     assert_eq!((ask("1").status, ask("up").status), (204, 200));
     let selectors: Vec<String> =
         (0..100).map(|i| format!("{{job=~\"\\\\pL{{100}}{i}|b.*\"}}")).collect();

@@ -83,6 +83,11 @@ impl Sink {
         (sink, response)
     }
 
+    /// What the answer is, where that is not known before it is worked out.
+    pub fn send_as(&mut self, content_type: HeaderValue, encoding: Encoding) {
+        (self.content_type, self.encoding) = (content_type, encoding);
+    }
+
     /// Keeps the answer together however long it gets: for one that is known to be short.
     pub fn in_one_piece(self) -> Self {
         Self { whole: true, ..self }

@@ -146,9 +146,10 @@ fn matcher(bytes: &[u8], base: usize, programs: &mut Programs) -> Result<Matcher
             _ => {}
         }
     }
-    Matcher::new(op, name, text)
-        .and_then(|matcher| programs.admit(&matcher).map(|()| matcher))
-        .map_err(|error| DecodeError::Invalid(error.to_string()))
+    let matcher =
+        Matcher::new(op, name, text).map_err(|error| DecodeError::Invalid(error.to_string()))?;
+    programs.admit(&matcher).map_err(|error| DecodeError::Regexes(error.to_string()))?;
+    Ok(matcher)
 }
 
 /// Of the hints, the function for which Prometheus itself would not look at samples. The others
