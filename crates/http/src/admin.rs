@@ -51,7 +51,8 @@ pub async fn delete_series(
     if end < start {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }
-    let sets = spawn_blocking(move || selectors(&form)).await.map_err(internal)?;
+    let parser = Arc::clone(&app);
+    let sets = spawn_blocking(move || selectors(&parser, &form)).await.map_err(internal)?;
     let sets = sets.map_err(|error| error.in_parameter("match[]"))?;
     let view = View::of(&app, &caller);
     let deleted = spawn_blocking(move || view.delete(&sets, TimeRange::new(start, end)));

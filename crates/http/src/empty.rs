@@ -2,16 +2,18 @@
 //! checks of the parameters.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use metricstor_promql::parse_selector;
 
+use crate::app::App;
 use crate::error::ApiError;
 use crate::param::{Form, parse_bool};
 use crate::reply::success;
 
-pub async fn rules(request: Request) -> Result<Response, ApiError> {
+pub async fn rules(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let form = Form::of_query(request.uri().query().unwrap_or(""));
     if !matches!(form.get("type"), "" | "alert" | "record") {
         let reason = format!("not supported value {:?}", form.get("type"));
@@ -24,7 +26,8 @@ pub async fn rules(request: Request) -> Result<Response, ApiError> {
         return Err(ApiError::parameter("exclude_alerts", reason));
     }
     for selector in form.all("match[]") {
-        parse_selector(selector).map_err(|error| ApiError::bad_data(error.to_string()))?;
+        parse_selector(selector, app.engine.options().syntax)
+            .map_err(|error| ApiError::bad_data(error.to_string()))?;
     }
     pages(form.get("group_limit"), form.get("group_next_token"))?;
     Ok(constant(r#"{"groups":[]}"#))
@@ -69,7 +72,10 @@ pub async fn targets(request: Request) -> Response {
     ))
 }
 
-pub async fn targets_metadata(request: Request) -> Result<Response, ApiError> {
+pub async fn targets_metadata(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let form = Form::of_query(request.uri().query().unwrap_or(""));
     let limit = form.get("limit");
     if !limit.is_empty() && limit.parse::<i64>().is_err() {
@@ -77,7 +83,8 @@ pub async fn targets_metadata(request: Request) -> Result<Response, ApiError> {
     }
     let target = form.get("match_target");
     if !target.is_empty() {
-        parse_selector(target).map_err(|error| ApiError::parameter("match_target", error))?;
+        parse_selector(target, app.engine.options().syntax)
+            .map_err(|error| ApiError::parameter("match_target", error))?;
     }
     Ok(list().await)
 }

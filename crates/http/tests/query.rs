@@ -465,7 +465,8 @@ fn selectors_of_one_request_share_a_bound_on_their_expressions() {
     assert_eq!(ask(2).status, 200);
     let refused = ask(100);
     assert_eq!(refused.status, 400, "{}", refused.text());
-    assert!(refused.text().contains("64 MiB"), "{}", refused.text());
+    let limit = "than query.max_regex_memory (67108864 bytes)";
+    assert!(refused.text().contains(limit), "{}", refused.text());
     let counter = "metricstor_http_refused_queries_total{reason=\"query_regexes\"} 1\n";
     assert!(server.get("/metrics").text().contains(counter));
 }

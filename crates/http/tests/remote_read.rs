@@ -258,3 +258,18 @@ fn what_cannot_be_read_is_explained_in_plain_text() {
     assert_eq!(read(&server, all(), &[1]).status, 200, "a stream has no such limit");
     assert_eq!(server.get("/api/v1/read").status, 405);
 }
+
+#[test]
+fn regular_expressions_of_one_request_share_a_bound() {
+    let server = filled(Config::default());
+    let ask = |count: i32| {
+        let query = |i| query(2, "job", &format!("\\pL{{100}}{i}|b.*"), 0, NOW);
+        read(&server, (0..count).map(query).collect(), &[])
+    };
+    assert_eq!(ask(2).status, 200);
+    let refused = ask(100);
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert!(refused.text().contains("query.max_regex_memory"), "{}", refused.text());
+    let counter = "metricstor_http_refused_queries_total{reason=\"query_regexes\"} 1\n";
+    assert!(server.get("/metrics").text().contains(counter));
+}

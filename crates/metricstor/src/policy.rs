@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use metricstor_model::{MatchOp, Matcher};
 use metricstor_pki::{Grant, Identity, Policy, Subject, UnixTime, Verb};
+use metricstor_promql::{ParseOptions, parse_selector};
 use serde_json::Value;
 
 use crate::ca::subject;
@@ -73,7 +74,7 @@ fn become_of(
     verb: Verb,
     selector: &str,
 ) -> anyhow::Result<String> {
-    let mut matchers = metricstor_promql::parse_selector(selector)?;
+    let mut matchers = parse_selector(selector, ParseOptions::default())?;
     let place =
         if grant.tenant().is_empty() { "" } else { &format!("tenant {}: ", grant.tenant()) };
     if verb == Verb::Write {

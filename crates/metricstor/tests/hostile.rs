@@ -137,7 +137,7 @@ fn harmful() -> Vec<(String, &'static [(u16, &'static str)])> {
     let hosts = (0..5000).map(|i| format!("host-{i:05}.example.com:9100"));
     let hosts = hosts.collect::<Vec<_>>().join("|");
     vec![
-        (programs, &[(400, "MiB of memory")]),
+        (programs, &[(400, "query.max_regex_memory")]),
         (format!("load{{id=~\"{hosts}\"}}"), &[(200, "success")]),
         ("up + ".repeat(2 << 20), &[(413, "bad_data")]),
         (format!("up{}", " ".repeat(2 << 20)), &[(400, "bytes long")]),

@@ -10,6 +10,9 @@ pub enum DecodeError {
     /// Well-formed, but not meaningful.
     #[error("{0}")]
     Invalid(String),
+    /// Regular expressions that take more memory together than they may.
+    #[error("{0}")]
+    Regexes(String),
     #[error("{what}: {size} exceeds the limit of {limit}")]
     TooLarge { what: &'static str, size: usize, limit: usize },
 }

@@ -42,7 +42,10 @@ impl Refused {
             Self::Body(error) => error.status(),
             Self::Decode(DecodeError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Decode(
-                DecodeError::Snappy(_) | DecodeError::Protobuf { .. } | DecodeError::Invalid(_),
+                DecodeError::Snappy(_)
+                | DecodeError::Protobuf { .. }
+                | DecodeError::Regexes(_)
+                | DecodeError::Invalid(_),
             ) => StatusCode::BAD_REQUEST,
             Self::Rate { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded | Self::Store(WriteError::Overloaded { .. }) => overload,
@@ -64,7 +67,10 @@ impl Refused {
             Self::Decode(DecodeError::TooLarge { .. }) => "too_large",
             Self::Body(BodyError::TooSlow | BodyError::Broken) => "body",
             Self::Decode(
-                DecodeError::Snappy(_) | DecodeError::Protobuf { .. } | DecodeError::Invalid(_),
+                DecodeError::Snappy(_)
+                | DecodeError::Protobuf { .. }
+                | DecodeError::Regexes(_)
+                | DecodeError::Invalid(_),
             ) => "malformed",
             Self::Rate { .. } => "rate",
             Self::Overloaded | Self::Store(WriteError::Overloaded { .. }) => "overloaded",

@@ -46,7 +46,8 @@ pub async fn series(
     }
     let lookup = Lookup::new(&app, &form)?;
     run(&app, &caller, ask, move |reading, sink| {
-        let selectors = selectors(&form).map_err(|error| error.in_parameter("match[]"))?;
+        let selectors =
+            selectors(reading.app, &form).map_err(|error| error.in_parameter("match[]"))?;
         let (rows, cut) = reading.view.series(&selectors, lookup.range, lookup.limit)?;
         write_rows(sink, &rows, cut, push_labels)?;
         Ok(())
@@ -65,7 +66,7 @@ pub async fn label_names(
     // A store has few names; those of a part of it are found series by series.
     ask.short = is_everything(&form, &View::of(&app, &caller));
     run(&app, &caller, ask, move |reading, sink| {
-        let rows = reading.view.label_names(&selectors(&form)?, lookup.range)?;
+        let rows = reading.view.label_names(&selectors(reading.app, &form)?, lookup.range)?;
         write_texts(sink, &rows, lookup.limit)?;
         Ok(())
     })
@@ -85,7 +86,8 @@ pub async fn label_values(
     let view = View::of(&app, &caller);
     ask.short = is_everything(&form, &view) && view.values_at_most(&name) <= SHORT_ROWS;
     run(&app, &caller, ask, move |reading, sink| {
-        let rows = reading.view.label_values(&name, &selectors(&form)?, lookup.range)?;
+        let rows =
+            reading.view.label_values(&name, &selectors(reading.app, &form)?, lookup.range)?;
         write_texts(sink, &rows, lookup.limit)?;
         Ok(())
     })

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use metricstor_model::{Labels, Matcher, StoredExemplar, TimeRange};
 
-use super::run::{Ask, blocking, run};
+use super::run::{Ask, run};
 use super::text::parsed;
 use crate::app::App;
 use crate::caller::Caller;
@@ -28,19 +27,14 @@ pub async fn exemplars(
     if end < start {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }
-    let query = form.get("query");
-    query.clone_into(&mut ask.text);
-    let (parser, text) = (Arc::clone(&app), query.to_owned());
-    let expr = blocking(move || parsed(&parser, &text))
-        .await?
-        .map_err(|error| ApiError::bad_data(error.to_string()))?;
-    let sets: Vec<Vec<Matcher>> =
-        metricstor_promql::selectors(&expr).into_iter().map(<[Matcher]>::to_vec).collect();
-    if sets.is_empty() {
-        // What asks for no series is answered with nothing at all.
-        return Ok(StatusCode::NO_CONTENT.into_response());
-    }
+    form.get("query").clone_into(&mut ask.text);
     run(&app, &caller, ask, move |reading, sink| {
+        let sets = selected(reading.app, form.get("query"))?;
+        if sets.is_empty() {
+            // What asks for no series is answered with nothing at all.
+            sink.no_content();
+            return Ok(());
+        }
         let limit = reading.app.config.queries.rows;
         let found = reading.view.exemplars(&sets, TimeRange::new(start, end), limit)?;
         sink.out().extend_from_slice(br#"{"status":"success","data":["#);
@@ -54,6 +48,16 @@ pub async fn exemplars(
         Ok(())
     })
     .await
+}
+
+/// The matchers of every selector of an expression. Regular expressions are compiled here, so this is
+/// work for a turn.
+fn selected(app: &App, query: &str) -> Result<Vec<Vec<Matcher>>, ApiError> {
+    let expr = parsed(app, query).map_err(|error| ApiError {
+        limit: error.limit,
+        ..ApiError::bad_data(error.to_string())
+    })?;
+    Ok(metricstor_promql::selectors(&expr).into_iter().map(<[Matcher]>::to_vec).collect())
 }
 
 fn push_series(out: &mut Vec<u8>, labels: &Labels, exemplars: &[StoredExemplar]) {

@@ -34,7 +34,7 @@ pub async fn federate(
     let ask = Ask { content_type, ..Ask::json(&app, &request) };
     let form = Form::of_query(request.uri().query().unwrap_or(""));
     run(&app, &caller, ask, move |reading, sink| {
-        let last = last_samples(reading, &selectors(&form)?)?;
+        let last = last_samples(reading, &selectors(reading.app, &form)?)?;
         write(sink, &last, utf8)
     })
     .await

@@ -26,8 +26,6 @@ const SAMPLES: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const CHUNKS: HeaderValue = HeaderValue::from_static(
     "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse",
 );
-/// A request comes from one evaluation of one query, which has not more selectors than this.
-const LIMITS: Limits = Limits { queries_max: 1000, matchers_max: 10_000 };
 
 pub async fn remote_read(
     State(app): State<Arc<App>>,
@@ -49,28 +47,38 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     let limits = &app.config.requests;
     let body = read_body(body, limits.form_bytes, limits.body_grace).await?;
-    let request = parse(&body, limits.decoded_bytes)?;
-    match request.response_type {
-        Some(ResponseType::Samples) => {
-            let ask = Ask { content_type: SAMPLES, encoding: Encoding::Snappy, ..ask };
-            run(app, caller, ask, move |reading, sink| write_samples(reading, &request, sink)).await
+    run(app, caller, ask, move |reading, sink| {
+        let request = parse(reading.app, &body)?;
+        match request.response_type {
+            Some(ResponseType::Samples) => {
+                sink.send_as(SAMPLES, Encoding::Snappy);
+                write_samples(reading, &request, sink)
+            }
+            Some(ResponseType::Chunks) => {
+                // Chunks are dense already.
+                sink.send_as(CHUNKS, Encoding::Identity);
+                write_chunks(reading, &request, sink)
+            }
+            None => Err(ApiError::bad_data(
+                "server does not support any of the requested response types; \
+                 supported: SAMPLES, STREAMED_XOR_CHUNKS",
+            )),
         }
-        Some(ResponseType::Chunks) => {
-            // Chunks are dense already.
-            let ask = Ask { content_type: CHUNKS, encoding: Encoding::Identity, ..ask };
-            run(app, caller, ask, move |reading, sink| write_chunks(reading, &request, sink)).await
-        }
-        None => Err(ApiError::bad_data(
-            "server does not support any of the requested response types; \
-             supported: SAMPLES, STREAMED_XOR_CHUNKS",
-        )),
-    }
+    })
+    .await
 }
 
-fn parse(body: &Bytes, decoded_max: usize) -> Result<ReadRequest, DecodeError> {
+/// Regular expressions are compiled here, so this is work for a turn.
+fn parse(app: &App, body: &Bytes) -> Result<ReadRequest, DecodeError> {
     let mut message = Vec::new();
-    snappy::decompress(body, decoded_max, &mut message)?;
-    decode(&message, LIMITS)
+    snappy::decompress(body, app.config.requests.decoded_bytes, &mut message)?;
+    // A request comes from one evaluation of one query, which has not more selectors than this.
+    let limits = Limits {
+        queries_max: 1000,
+        matchers_max: 10_000,
+        regex_memory_max: app.engine.options().syntax.regex_memory_max,
+    };
+    decode(&message, limits)
 }
 
 fn write_samples(
@@ -155,12 +163,13 @@ fn each_series(
 
 impl From<DecodeError> for ApiError {
     fn from(error: DecodeError) -> Self {
-        let error_type = match error {
-            DecodeError::TooLarge { .. } => ErrorType::TooLarge,
+        let (error_type, limit) = match error {
+            DecodeError::TooLarge { .. } => (ErrorType::TooLarge, None),
+            DecodeError::Regexes(_) => (ErrorType::BadData, Some("query_regexes")),
             DecodeError::Snappy(_) | DecodeError::Protobuf { .. } | DecodeError::Invalid(_) => {
-                ErrorType::BadData
+                (ErrorType::BadData, None)
             }
         };
-        Self::new(error_type, error.to_string())
+        Self { limit, ..Self::new(error_type, error.to_string()) }
     }
 }

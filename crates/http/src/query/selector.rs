@@ -1,20 +1,26 @@
 //! `match[]` parameters.
 
 use metricstor_model::{Matcher, Programs, RegexError};
-use metricstor_promql::parse_selector;
+use metricstor_promql::{ParseOptions, parse_selector};
 
+use crate::app::App;
 use crate::error::ApiError;
 use crate::param::Form;
 
 /// The matchers of every `match[]`; each set must exclude the empty series, lest it match everything by
 /// mistake. Regular expressions are compiled here, so this is work for a blocking thread.
-pub fn selectors(form: &Form) -> Result<Vec<Vec<Matcher>>, ApiError> {
-    let mut programs = Programs::default();
-    form.all("match[]").map(|text| selector(text, &mut programs)).collect()
+pub fn selectors(app: &App, form: &Form) -> Result<Vec<Vec<Matcher>>, ApiError> {
+    let options = app.engine.options().syntax;
+    let mut programs = Programs::new(options.regex_memory_max);
+    form.all("match[]").map(|text| selector(text, options, &mut programs)).collect()
 }
 
-fn selector(text: &str, programs: &mut Programs) -> Result<Vec<Matcher>, ApiError> {
-    let matchers = parse_selector(text).map_err(|error| ApiError {
+fn selector(
+    text: &str,
+    options: ParseOptions,
+    programs: &mut Programs,
+) -> Result<Vec<Matcher>, ApiError> {
+    let matchers = parse_selector(text, options).map_err(|error| ApiError {
         limit: error.limit,
         ..ApiError::bad_data(error.to_string())
     })?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::Frame;
 use tokio::runtime::Handle;
@@ -50,6 +50,8 @@ pub struct Sink {
     stall: Duration,
     /// Nobody takes chunks while the rest is written.
     whole: bool,
+    /// The answer is 204.
+    empty: bool,
     /// Until the answer starts to leave.
     head: Option<oneshot::Sender<Result<Response, ApiError>>>,
     /// From then on.
@@ -73,6 +75,7 @@ impl Sink {
             encoding,
             stall,
             whole: false,
+            empty: false,
             head: Some(head),
             stream: None,
             permit: Some(permit),
@@ -80,9 +83,19 @@ impl Sink {
         (sink, response)
     }
 
+    /// What the answer is, where that is not known before it is worked out.
+    pub fn send_as(&mut self, content_type: HeaderValue, encoding: Encoding) {
+        (self.content_type, self.encoding) = (content_type, encoding);
+    }
+
     /// Keeps the answer together however long it gets: for one that is known to be short.
     pub fn in_one_piece(self) -> Self {
         Self { whole: true, ..self }
+    }
+
+    /// Makes the answer 204; nothing may be written then.
+    pub fn no_content(&mut self) {
+        self.empty = true;
     }
 
     /// What the answer's bytes are appended to.
@@ -122,6 +135,9 @@ impl Sink {
     }
 
     fn whole(&mut self) -> Result<Response, ApiError> {
+        if self.empty {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
         let body = std::mem::take(&mut self.buffer);
         match self.encoding {
             Encoding::Gzip | Encoding::Zstd if body.len() < COMPRESS_FROM_BYTES => {

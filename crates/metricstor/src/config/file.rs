@@ -113,6 +113,8 @@ pub struct Query {
     pub queue_timeout: Span,
     /// A query's text.
     pub max_length: Size,
+    /// Memory of all regular expressions of one request's selectors.
+    pub max_regex_memory: Size,
     /// Functions and syntax that Prometheus calls experimental.
     pub experimental: bool,
     /// Names of metrics are removed at the end of a query, as by Prometheus' feature of this name.
@@ -258,6 +260,7 @@ impl Default for Query {
             queue: limits.queue,
             queue_timeout: Span::of(limits.queue_timeout),
             max_length: Size(engine.syntax.length_max),
+            max_regex_memory: Size(engine.syntax.regex_memory_max),
             experimental: engine.syntax.experimental,
             delayed_name_removal: engine.delayed_name_removal,
             max_samples: engine.samples_max,

@@ -103,9 +103,12 @@ fn engine(file: &File) -> Result<EngineOptions, ConfigError> {
     let query = &file.query;
     let memory = query.max_memory.map_or_else(query_memory, |size| size.0);
     let threads = query.threads.unwrap_or_else(processors);
-    let length_max = at_least_one("query.max_length", query.max_length.0)?;
     Ok(EngineOptions {
-        syntax: ParseOptions { length_max, experimental: query.experimental },
+        syntax: ParseOptions {
+            length_max: at_least_one("query.max_length", query.max_length.0)?,
+            regex_memory_max: at_least_one("query.max_regex_memory", query.max_regex_memory.0)?,
+            experimental: query.experimental,
+        },
         delayed_name_removal: query.delayed_name_removal,
         lookback_ms: positive("query.lookback", query.lookback)?.0,
         samples_max: at_least_one("query.max_samples", query.max_samples)?,

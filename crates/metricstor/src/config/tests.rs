@@ -80,6 +80,7 @@ fn settings_that_cannot_work_are_refused_by_name() {
         ("METRICSTOR_LOG_LEVEL", "loud"),
         ("METRICSTOR_QUERY__CONCURRENCY", "0"),
         ("METRICSTOR_QUERY__TIMEOUT", "0s"),
+        ("METRICSTOR_QUERY__MAX_REGEX_MEMORY", "0"),
         ("METRICSTOR_TLS__TRUST_DOMAIN", "Not A Domain"),
         ("METRICSTOR_TLS__CERTIFICATE_LIFE", "1h"),
         ("METRICSTOR_TLS__CERTIFICATE_LIFE", "826d"),
@@ -92,6 +93,17 @@ fn settings_that_cannot_work_are_refused_by_name() {
         assert!(error.starts_with(&format!("setting {setting}: ")), "{error}");
     }
     assert!(Settings::try_from(&File::default()).is_ok());
+}
+
+#[test]
+fn a_querys_limits_reach_the_engine() {
+    let limits = env(&[
+        ("METRICSTOR_QUERY__MAX_LENGTH", "3kB"),
+        ("METRICSTOR_QUERY__MAX_REGEX_MEMORY", "2MiB"),
+    ]);
+    let settings = Settings::try_from(&from_file(None, limits).unwrap()).unwrap();
+    let syntax = settings.engine.syntax;
+    assert_eq!((syntax.length_max, syntax.regex_memory_max), (3000, 2 << 20));
 }
 
 const WITH_POLICY: &str = "listen: 127.0.0.1:1

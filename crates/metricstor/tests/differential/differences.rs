@@ -7,9 +7,11 @@ use crate::grammar::Question;
 use crate::parts;
 
 /// Operations whose last digit depends on the mathematical library, or on the order of additions.
-const ROUNDED: [&str; 14] = [
+const ROUNDED: [&str; 16] = [
     "avg_over_time",
     "sum_over_time",
+    "deriv(",
+    "predict_linear(",
     "atan",
     "^",
     "exp(",

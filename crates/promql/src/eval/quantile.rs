@@ -2,29 +2,54 @@
 
 use std::cmp::Ordering;
 
+/// Which of some ordered values a quantile lies between.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rank {
+    /// Places from 0; the same one when there is no other.
+    pub lower: usize,
+    pub upper: usize,
+    weight: f64,
+}
+
+impl Rank {
+    /// Among `len` > 0 values; the quantile itself where it is the same for all values.
+    pub fn of(q: f64, len: usize) -> Result<Self, f64> {
+        if q.is_nan() {
+            return Err(f64::NAN);
+        }
+        if q < 0.0 {
+            return Err(f64::NEG_INFINITY);
+        }
+        if q > 1.0 {
+            return Err(f64::INFINITY);
+        }
+        let rank = q * (len - 1) as f64;
+        let lower = rank.floor() as usize;
+        let upper = (lower + 1).min(len - 1);
+        Ok(Self { lower, upper, weight: rank - rank.floor() })
+    }
+
+    pub fn interpolate(self, low: f64, high: f64) -> f64 {
+        low * (1.0 - self.weight) + high * self.weight
+    }
+}
+
 /// The value that a share of `q` of the values is not above, interpolated between neighbours: NaN
 /// for no values, -Inf for `q` < 0, +Inf for `q` > 1. NaN counts as smaller than every number. The
 /// values are reordered.
 pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
-    if values.is_empty() || q.is_nan() {
+    if values.is_empty() {
         return f64::NAN;
     }
-    if q < 0.0 {
-        return f64::NEG_INFINITY;
-    }
-    if q > 1.0 {
-        return f64::INFINITY;
-    }
-    let rank = q * (values.len() - 1) as f64;
-    let lower = rank.floor() as usize;
-    let upper = (lower + 1).min(values.len() - 1);
-    let weight = rank - rank.floor();
+    let rank = match Rank::of(q, values.len()) {
+        Ok(rank) => rank,
+        Err(quantile) => return quantile,
+    };
     // The two neighbours are needed, not the order of all.
-    let (_, low, above) = values.select_nth_unstable_by(lower, nan_first);
+    let (_, low, above) = values.select_nth_unstable_by(rank.lower, nan_first);
     let low = *low;
-    let high =
-        if upper > lower { above.iter().copied().min_by(nan_first).unwrap_or(low) } else { low };
-    low * (1.0 - weight) + high * weight
+    let next = (rank.upper > rank.lower).then(|| above.iter().copied().min_by(nan_first));
+    rank.interpolate(low, next.flatten().unwrap_or(low))
 }
 
 fn nan_first(a: &f64, b: &f64) -> Ordering {

@@ -43,8 +43,8 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    pub fn new(text: &'a str, tokens: Tokens) -> Self {
-        Self { text, tokens, next: 0, programs: Programs::default() }
+    pub fn new(text: &'a str, tokens: Tokens, programs: Programs) -> Self {
+        Self { text, tokens, next: 0, programs }
     }
 
     pub fn is_at_end(&self) -> bool {

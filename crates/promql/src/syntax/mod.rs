@@ -18,7 +18,7 @@ mod suffix;
 mod tests;
 mod token;
 
-use metricstor_model::Matcher;
+use metricstor_model::{Matcher, Programs};
 
 use crate::ast::{Expr, ExprKind, Span};
 use cursor::{Context, Cursor, Fault};
@@ -37,13 +37,15 @@ const TOO_LONG: &str = "more than 2000 operators and operands in one chain";
 pub struct ParseOptions {
     /// The longest query in bytes.
     pub length_max: usize,
+    /// Bytes of memory of all its regular expressions.
+    pub regex_memory_max: usize,
     /// Whether what Prometheus calls experimental is part of the language.
     pub experimental: bool,
 }
 
 impl Default for ParseOptions {
     fn default() -> Self {
-        Self { length_max: 1 << 20, experimental: true }
+        Self { length_max: 1 << 20, regex_memory_max: 64 << 20, experimental: true }
     }
 }
 
@@ -98,9 +100,9 @@ pub fn parse_with(text: &str, options: ParseOptions) -> Result<Expr, ParseError>
     expression(text, options).map_err(|fault| located(text, fault))
 }
 
-/// The matchers of a bare selector, as the parameter `match[]` takes it.
-pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
-    selector(text).map_err(|fault| located(text, fault))
+/// The matchers of a bare selector, as the parameter `match[]` takes it, within the given options.
+pub fn parse_selector(text: &str, options: ParseOptions) -> Result<Vec<Matcher>, ParseError> {
+    selector(text, options).map_err(|fault| located(text, fault))
 }
 
 fn located(text: &str, fault: Fault) -> ParseError {
@@ -118,8 +120,8 @@ fn expression(text: &str, options: ParseOptions) -> Result<Expr, Fault> {
     Ok(expr)
 }
 
-fn selector(text: &str) -> Result<Vec<Matcher>, Fault> {
-    let mut cursor = bounded(text, ParseOptions::default())?;
+fn selector(text: &str, options: ParseOptions) -> Result<Vec<Matcher>, Fault> {
+    let mut cursor = bounded(text, options)?;
     let first = cursor.peek().kind;
     if first != TokenKind::LeftBrace && !first.is_metric_name() {
         return Err(cursor.unexpected(Context::default()));
@@ -140,5 +142,5 @@ fn bounded(text: &str, options: ParseOptions) -> Result<Cursor<'_>, Fault> {
         );
         return Err(Fault::beyond("query_length", Span::default(), message));
     }
-    Ok(Cursor::new(text, lexer::tokens(text)))
+    Ok(Cursor::new(text, lexer::tokens(text), Programs::new(options.regex_memory_max)))
 }

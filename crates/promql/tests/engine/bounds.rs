@@ -59,7 +59,8 @@ fn the_deepest_allowed_queries_are_evaluated_without_exhausting_the_stack() {
 #[test]
 fn a_query_notices_inside_one_long_series_that_its_time_is_up() {
     let source = Made { series: 1, samples: 10_000 };
-    for text in ["quantile_over_time(0.5, x[30h])", "stddev_over_time(x[30h])"] {
+    // Functions that look at every window anew.
+    for text in ["double_exponential_smoothing(x[30h], 0.5, 0.5)", "ts_of_max_over_time(x[30h])"] {
         let interrupt = Interrupt::new();
         let stop = interrupt.clone();
         let timer = std::thread::spawn(move || {

@@ -37,13 +37,15 @@ pub struct Limits {
     pub queries_max: usize,
     /// Matchers of all queries together.
     pub matchers_max: usize,
+    /// Bytes of memory of all regular expressions.
+    pub regex_memory_max: usize,
 }
 
 /// Decodes an uncompressed body.
 pub fn decode(body: &[u8], limits: Limits) -> Result<ReadRequest, DecodeError> {
     let mut request = ReadRequest::default();
     let (mut fields, mut accepts_any, mut matchers) = (Fields::new(body, 0), true, 0);
-    let mut programs = Programs::default();
+    let mut programs = Programs::new(limits.regex_memory_max);
     while let Some((number, value)) = fields.next()? {
         match (number, value) {
             (1, Value::Bytes(bytes, base)) => {
@@ -144,9 +146,10 @@ fn matcher(bytes: &[u8], base: usize, programs: &mut Programs) -> Result<Matcher
             _ => {}
         }
     }
-    Matcher::new(op, name, text)
-        .and_then(|matcher| programs.admit(&matcher).map(|()| matcher))
-        .map_err(|error| DecodeError::Invalid(error.to_string()))
+    let matcher =
+        Matcher::new(op, name, text).map_err(|error| DecodeError::Invalid(error.to_string()))?;
+    programs.admit(&matcher).map_err(|error| DecodeError::Regexes(error.to_string()))?;
+    Ok(matcher)
 }
 
 /// Of the hints, the function for which Prometheus itself would not look at samples. The others

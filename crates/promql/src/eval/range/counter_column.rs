@@ -139,16 +139,14 @@ impl Spans {
 
 #[cfg(test)]
 mod tests {
-    use metricstor_model::Samples;
     use proptest::prelude::*;
 
     use crate::QueryError;
-    use crate::ast::Span;
-    use crate::eval::annotations::Annotations;
     use crate::eval::grid::{Grid, Shift};
     use crate::eval::range::counter::{Change, Extrapolated};
     use crate::eval::range::track::Track;
-    use crate::eval::range::window::{Kernel, Outcome, Remarks, Results, Window, slide};
+    use crate::eval::range::trial::{applied, loaded};
+    use crate::eval::range::window::{Kernel, Outcome, Remarks, Window};
     use crate::eval::range::windows::{Extent, Windows};
     use crate::eval::samples::Reads;
 
@@ -174,16 +172,7 @@ mod tests {
         windows: &mut Windows,
         track: &Track,
     ) -> (Vec<u64>, bool, Reads) {
-        let (mut results, mut reads) = (Results::default(), Reads::new(windows.len()));
-        let (mut notes, interrupt) = (Annotations::default(), Default::default());
-        let name = || String::new();
-        let mut remarks = Remarks {
-            notes: &mut notes,
-            span: Span::default(),
-            name: &name,
-            interrupt: &interrupt,
-        };
-        slide(kernel, track, windows, &mut remarks, &mut results, &mut reads).unwrap();
+        let (results, reads) = applied(kernel, windows, track);
         (results.cells.iter().map(|cell| cell.to_bits()).collect(), results.any, reads)
     }
 
@@ -221,9 +210,8 @@ mod tests {
                         values.sort_by(f64::total_cmp);
                     }
                     // Of targets that are scraped in turns.
-                    let timestamps = times.iter().map(|time| time + 7 * (i as i64 % 3)).collect();
-                    let mut track = Track::default();
-                    track.load(&mut Samples { timestamps, values, ..Samples::default() }, false);
+                    let shifted = times.iter().map(|time| time + 7 * (i as i64 % 3));
+                    let track = loaded(&shifted.collect::<Vec<_>>(), values, &[]);
                     prop_assert_eq!(
                         bits(&mut at_once, &mut shared, &track),
                         bits(&mut one_by_one, &mut Windows::new(grid, extent), &track)

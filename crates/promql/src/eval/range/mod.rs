@@ -6,14 +6,18 @@ mod extended;
 mod histogram_change;
 mod instant_change;
 pub(crate) mod matrix;
+mod moments;
 mod order;
 mod over_time;
 mod regression;
 mod sliding;
 pub(crate) mod smoothed;
+mod sorted;
 mod start_time;
 pub(crate) mod track;
 mod transitions;
+#[cfg(test)]
+mod trial;
 pub(crate) mod window;
 pub(crate) mod windows;
 
@@ -24,6 +28,7 @@ use crate::eval::scalar::Scalar;
 
 use counter::{Change, Extrapolated};
 use sliding::Sliding;
+use sorted::Sorted;
 use track::Track;
 use window::{Remarks, Results, slide};
 use windows::Windows;
@@ -149,7 +154,13 @@ fn kernel(
         let sliding = sliding.then(|| Sliding::new(over_time::Best { max }));
         Kernel::Extreme(over_time::Extreme { max, time, sliding })
     };
+    let variance = |deviation| {
+        let sliding = sliding.then(|| Sliding::new(moments::Spread));
+        Kernel::Variance(over_time::Variance { deviation, sliding })
+    };
+    let lines = || regression::Lines::new(sliding);
     let addition = || sliding.then(|| Sliding::new(over_time::Addition));
+    let sorted = || sliding.then(Sorted::default);
     let edge = |last, time| Kernel::Edge(over_time::Edge { last, time });
     Some(match name {
         "rate" => change(Change::Rate),
@@ -171,14 +182,20 @@ fn kernel(
         "last_over_time" => edge(true, false),
         "ts_of_first_over_time" => edge(false, true),
         "ts_of_last_over_time" => edge(true, true),
-        "stdvar_over_time" => Kernel::Variance(over_time::Variance { deviation: false }),
-        "stddev_over_time" => Kernel::Variance(over_time::Variance { deviation: true }),
+        "stdvar_over_time" => variance(false),
+        "stddev_over_time" => variance(true),
         "quantile_over_time" => {
-            Kernel::Quantile(order::Quantile { q: scalar(0), sorted: Vec::new() })
+            let (sliding, scratch) = (sorted(), Vec::new());
+            Kernel::Quantile(order::Quantile { q: scalar(0), sliding, scratch })
         }
-        "mad_over_time" => Kernel::MedianDeviation(order::MedianDeviation::default()),
-        "deriv" => Kernel::Slope(regression::Slope),
-        "predict_linear" => Kernel::Prediction(regression::Prediction { distance: scalar(0) }),
+        "mad_over_time" => {
+            let (sliding, scratch) = (sorted(), Vec::new());
+            Kernel::MedianDeviation(order::MedianDeviation { sliding, scratch })
+        }
+        "deriv" => Kernel::Slope(regression::Slope { lines: lines() }),
+        "predict_linear" => {
+            Kernel::Prediction(regression::Prediction { distance: scalar(0), lines: lines() })
+        }
         "double_exponential_smoothing" => {
             Kernel::Smoothing(regression::Smoothing { smoothing: scalar(0), trend: scalar(1) })
         }

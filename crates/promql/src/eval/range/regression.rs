@@ -3,10 +3,42 @@
 use crate::QueryError;
 use crate::eval::kahan::Kahan;
 use crate::eval::number::decimal;
+use crate::eval::range::moments::Scatter;
+use crate::eval::range::sliding::Sliding;
+use crate::eval::range::track::Track;
 use crate::eval::range::window::{Kernel, Outcome, Remarks, Window};
 use crate::eval::scalar::Scalar;
 
-/// Slope per second and value at `origin` of the line with the least squared distances.
+/// Lines through window after window.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    /// Present if windows overlap much.
+    sliding: Option<Sliding<Scatter>>,
+}
+
+impl Lines {
+    pub fn new(sliding: bool) -> Self {
+        Self { sliding: sliding.then(|| Sliding::new(Scatter)) }
+    }
+
+    fn reset(&mut self) {
+        self.sliding.iter_mut().for_each(Sliding::reset);
+    }
+
+    /// As [`line`].
+    fn line(&mut self, w: &Window<'_>, origin: i64) -> (f64, f64) {
+        let sliding = self.sliding.as_mut().map(|sliding| {
+            let sample = |place| (w.times[place], w.values[place]);
+            sliding.fold(w.first, w.values.len(), sample).line(origin)
+        });
+        // What is not finite depends on the order of the operations.
+        let finite = |(slope, value): &(f64, f64)| slope.is_finite() && value.is_finite();
+        sliding.filter(finite).unwrap_or_else(|| line(w, origin))
+    }
+}
+
+/// Slope per second and value at `origin` of the line with the least squared distances, as Prometheus
+/// works them out, rounding for rounding.
 fn line(w: &Window<'_>, origin: i64) -> (f64, f64) {
     let first = w.values[0];
     if w.values[1..].iter().all(|value| *value == first) {
@@ -39,11 +71,17 @@ fn has_line(w: &Window<'_>, remarks: &mut Remarks<'_>) -> bool {
 
 /// `deriv`
 #[derive(Debug)]
-pub(crate) struct Slope;
+pub(crate) struct Slope {
+    pub lines: Lines,
+}
 
 impl Kernel for Slope {
+    fn begin(&mut self, _: &Track) {
+        self.lines.reset();
+    }
+
     fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
-        Ok(has_line(w, remarks).then(|| line(w, w.times[0]).0).into())
+        Ok(has_line(w, remarks).then(|| self.lines.line(w, w.times[0]).0).into())
     }
 }
 
@@ -52,12 +90,17 @@ impl Kernel for Slope {
 pub(crate) struct Prediction {
     /// Seconds from the step.
     pub distance: Scalar,
+    pub lines: Lines,
 }
 
 impl Kernel for Prediction {
+    fn begin(&mut self, _: &Track) {
+        self.lines.reset();
+    }
+
     fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
         let predict = || {
-            let (slope, intercept) = line(w, w.time);
+            let (slope, intercept) = self.lines.line(w, w.time);
             slope * self.distance.at(w.step) + intercept
         };
         Ok(has_line(w, remarks).then(predict).into())
@@ -100,4 +143,59 @@ fn check(name: &str, factor: f64) -> Result<(), QueryError> {
         return Err(QueryError::execution(text));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::eval::range::trial::{
+        OFFSET, agree, cells, layout, levels, magnitude, series, variations,
+    };
+
+    fn slope(sliding: bool) -> Slope {
+        Slope { lines: Lines::new(sliding) }
+    }
+
+    fn prediction(distance: f64, sliding: bool) -> Prediction {
+        Prediction { distance: Scalar::Constant(distance), lines: Lines::new(sliding) }
+    }
+
+    /// `scale` is how large results are that do not cancel.
+    fn all_agree(found: &[f64], expected: &[f64], scale: f64) -> Result<(), TestCaseError> {
+        prop_assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            let error_max = 1e-9 * expected.abs().max(scale);
+            prop_assert!(agree(*found, *expected, error_max), "{found} {expected}");
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn lines_through_a_sliding_window_are_those_through_windows_one_by_one(
+            layout in layout(),
+            series in series(levels()),
+            distance in -100.0..100.0,
+        ) {
+            let magnitude = magnitude(&series);
+            let slopes = |sliding| cells(slope(sliding), &layout, &series);
+            all_agree(&slopes(true), &slopes(false), 2.0 * magnitude)?;
+            let predictions = |sliding| cells(prediction(distance, sliding), &layout, &series);
+            all_agree(&predictions(true), &predictions(false), 100.0 * magnitude)?;
+        }
+
+        #[test]
+        fn lines_through_a_sliding_window_lose_nothing_to_large_values(
+            layout in layout(),
+            small in variations(),
+        ) {
+            let large = small.iter().map(|value| OFFSET + value).collect();
+            let found = cells(slope(true), &layout, &[(large, vec![])]);
+            let series = [(small, vec![])];
+            let expected = cells(slope(false), &layout, &series);
+            all_agree(&found, &expected, 2.0 * magnitude(&series))?;
+        }
+    }
 }

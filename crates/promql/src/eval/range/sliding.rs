@@ -6,9 +6,11 @@
 
 /// Something that can be folded in parts.
 pub(super) trait Fold {
+    /// What a sample is to it.
+    type Sample;
     type State: Copy;
 
-    fn of(&self, value: f64) -> Self::State;
+    fn of(&self, sample: Self::Sample) -> Self::State;
     /// Puts the samples of `later` after those of `state`.
     fn join(&self, state: Self::State, later: Self::State) -> Self::State;
 }
@@ -36,16 +38,22 @@ impl<F: Fold> Sliding<F> {
         self.newer = None;
     }
 
-    /// The fold of a window of which `first` is the place of the first sample in the series; windows
-    /// are not empty and never move back.
-    pub fn fold(&mut self, first: usize, values: &[f64]) -> F::State {
-        let end = first + values.len();
+    /// The fold of a window of `count` samples, of which `first` is the place of the first one in the
+    /// series and `sample` gives the others by their place in the window; windows are not empty and
+    /// never move back.
+    pub fn fold(
+        &mut self,
+        first: usize,
+        count: usize,
+        sample: impl Fn(usize) -> F::Sample,
+    ) -> F::State {
+        let end = first + count;
         if first >= self.middle {
-            self.rebuild(first, values);
+            self.rebuild(first, count, sample);
         } else {
-            for &value in &values[self.end - first..] {
-                let value = self.fold.of(value);
-                self.newer = Some(self.newer.map_or(value, |state| self.fold.join(state, value)));
+            for place in self.end - first..count {
+                let one = self.fold.of(sample(place));
+                self.newer = Some(self.newer.map_or(one, |state| self.fold.join(state, one)));
             }
         }
         self.end = end;
@@ -53,17 +61,17 @@ impl<F: Fold> Sliding<F> {
         self.newer.map_or(older, |newer| self.fold.join(older, newer))
     }
 
-    fn rebuild(&mut self, first: usize, values: &[f64]) {
+    fn rebuild(&mut self, first: usize, count: usize, sample: impl Fn(usize) -> F::Sample) {
         self.suffixes.clear();
         let mut suffix: Option<F::State> = None;
-        for &value in values.iter().rev() {
-            let value = self.fold.of(value);
-            let state = suffix.map_or(value, |later| self.fold.join(value, later));
+        for place in (0..count).rev() {
+            let one = self.fold.of(sample(place));
+            let state = suffix.map_or(one, |later| self.fold.join(one, later));
             self.suffixes.push(state);
             suffix = Some(state);
         }
         self.suffixes.reverse();
-        (self.base, self.middle) = (first, first + values.len());
+        (self.base, self.middle) = (first, first + count);
         self.newer = None;
     }
 }
@@ -76,6 +84,7 @@ mod tests {
     struct Last;
 
     impl Fold for Last {
+        type Sample = f64;
         type State = (f64, f64, usize);
 
         fn of(&self, value: f64) -> Self::State {
@@ -98,7 +107,8 @@ mod tests {
                 from = (from + forward).min(to - 1);
                 let window = &values[from..to];
                 let expected = (window[0], window[window.len() - 1], window.len());
-                prop_assert_eq!(sliding.fold(from, window), expected);
+                let found = sliding.fold(from, window.len(), |place| window[place]);
+                prop_assert_eq!(found, expected);
             }
         }
     }
