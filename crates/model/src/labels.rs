@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The label that holds the metric's name.
@@ -214,19 +215,54 @@ fn push_text(out: &mut String, text: &str) {
 }
 
 fn take_text(packed: &str) -> (&str, &str) {
-    let bytes = packed.as_bytes();
-    let (n, at) = if bytes[0] < LONG {
+    let Range { start, end } = text_at(packed.as_bytes(), 0);
+    (&packed[start..end], &packed[end..])
+}
+
+/// Where the bytes of a text are whose length stands at `at`.
+fn text_at(packed: &[u8], at: usize) -> Range<usize> {
+    let bytes = &packed[at..];
+    let (n, head) = if bytes[0] < LONG {
         (bytes[0] as usize, 1)
     } else {
         ((bytes[1] as usize) << 14 | (bytes[2] as usize) << 7 | bytes[3] as usize, 4)
     };
-    (&packed[at..at + n], &packed[at + n..])
+    at + head..at + head + n
+}
+
+/// How many first bytes are the same.
+fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    let words = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
+    let differing = |(a, b): (&[u8; 8], &[u8; 8])| u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+    for (i, bits) in words.map(differing).enumerate() {
+        if bits != 0 {
+            return 8 * i + bits.trailing_zeros() as usize / 8;
+        }
+    }
+    let whole = a.len().min(b.len()) / 8 * 8;
+    whole + a[whole..].iter().zip(&b[whole..]).take_while(|(a, b)| a == b).count()
 }
 
 /// Prometheus' order: pair by pair, name then value; a prefix sorts first.
 impl Ord for Labels {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.iter().cmp(other.iter())
+        let (a, b) = (self.packed.as_bytes(), other.packed.as_bytes());
+        let differ = common_prefix(a, b);
+        if differ == a.len().min(b.len()) {
+            return a.len().cmp(&b.len());
+        }
+        // The text in which they differ decides; those before it are the same.
+        let mut at = 0;
+        loop {
+            let text = text_at(a, at);
+            if differ < text.start {
+                return a[text].cmp(&b[text_at(b, at)]);
+            }
+            if differ < text.end {
+                return a[differ].cmp(&b[differ]);
+            }
+            at = text.end;
+        }
     }
 }
 
@@ -266,6 +302,7 @@ fn is_legacy_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn pairs_are_sorted_and_empty_values_dropped() {
@@ -297,5 +334,23 @@ mod tests {
         assert!(of(&[("a", "1")]) < of(&[("a", "1"), ("b", "1")]));
         assert!(of(&[("a", "10")]) < of(&[("a", "2")]));
         assert!(of(&[("aa", "1")]) > of(&[("a", "zzz")]));
+    }
+
+    fn some() -> impl Strategy<Value = Labels> {
+        let value = (prop::sample::select(vec!["", "b", "é", "x"]), 0..300_usize, "[ab]?");
+        let value = value.prop_map(|(text, n, end)| format!("{}{end}", text.repeat(n)));
+        let short = prop::sample::select(vec!["", "1", "10", "2", "2é", "1234567", "12345678"]);
+        let value = prop_oneof![1 => value, 3 => short.prop_map(str::to_owned)];
+        let name = prop::sample::select(vec!["a", "aa", "b", "instance", "inst"]);
+        prop::collection::btree_map(name, value, 0..4)
+            .prop_map(|pairs| Labels::from_pairs(pairs).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn order_is_that_of_the_pairs(a in some(), b in some()) {
+            prop_assert_eq!(a.cmp(&b), a.iter().cmp(b.iter()));
+            prop_assert_eq!(a.cmp(&a.clone()), Ordering::Equal);
+        }
     }
 }

@@ -75,6 +75,11 @@ pub fn push_value(out: &mut Vec<u8>, value: f64) {
 
 fn push_escaped(out: &mut Vec<u8>, text: &str, special: impl Fn(u8) -> bool) {
     out.push(b'"');
+    // Most have nothing to be escaped, which is seen in many bytes at once.
+    if !text.bytes().fold(false, |any, byte| any | special(byte)) {
+        out.extend_from_slice(text.as_bytes());
+        return out.push(b'"');
+    }
     let mut plain = 0;
     for (i, &byte) in text.as_bytes().iter().enumerate() {
         if special(byte) {
