@@ -1,7 +1,7 @@
 //! The lines themselves, without time and tasks.
 //!
 //! A turn that becomes free goes to the caller with the fewest queries in evaluation, among equals to
-//! who waits longest; when there are more places than may wait, the longest line loses its last. So a
+//! whose last turn is longest ago, of those who had none to who waits longest; when there are more places than may wait, the longest line loses its last. So a
 //! caller who floods the server delays and displaces its own queries only.
 
 use std::collections::{HashMap, VecDeque};
@@ -25,6 +25,8 @@ pub struct Lines {
     evaluating: usize,
     waiting: usize,
     last_ticket: u64,
+    /// Counts the turns that were handed out.
+    handed_out: u64,
     /// Those who evaluate or wait.
     callers: HashMap<String, Line>,
 }
@@ -33,13 +35,28 @@ pub struct Lines {
 struct Line {
     limit: usize,
     evaluating: usize,
+    /// The number of its last turn, since it evaluates or waits; 0 if it had none.
+    last_turn: u64,
     waiting: VecDeque<(u64, Sender<Turn>)>,
+}
+
+impl Line {
+    fn begin(&mut self, turn: u64) {
+        self.evaluating += 1;
+        self.last_turn = turn;
+    }
+
+    /// Who has the lowest is next; `None` if nobody waits.
+    fn rank(&self) -> Option<(usize, u64, u64)> {
+        let (ticket, _) = self.waiting.front()?;
+        Some((self.evaluating, self.last_turn, *ticket))
+    }
 }
 
 impl Lines {
     pub fn new(turns: usize, places: usize) -> Self {
         let callers = HashMap::new();
-        Self { turns, places, evaluating: 0, waiting: 0, last_ticket: 0, callers }
+        Self { turns, places, evaluating: 0, waiting: 0, last_ticket: 0, handed_out: 0, callers }
     }
 
     pub fn enter(&mut self, caller: &str, limit: usize) -> Admission {
@@ -47,7 +64,8 @@ impl Lines {
         line.limit = limit;
         if self.evaluating < self.turns && line.evaluating < limit {
             self.evaluating += 1;
-            line.evaluating += 1;
+            self.handed_out += 1;
+            line.begin(self.handed_out);
             return Admission::Now;
         }
         self.last_ticket += 1;
@@ -85,15 +103,16 @@ impl Lines {
         while self.evaluating < self.turns {
             let may_have = self.callers.values_mut().filter(|line| line.evaluating < line.limit);
             let next = may_have
-                .filter_map(|line| Some(((line.evaluating, line.waiting.front()?.0), line)))
+                .filter_map(|line| Some((line.rank()?, line)))
                 .min_by_key(|(rank, _)| *rank);
             let Some((_, line)) = next else { return };
             let Some((_, sender)) = line.waiting.pop_front() else { return };
             self.waiting -= 1;
             // Whoever gave up takes its ticket out of the line, under the same lock.
             if sender.send(Turn).is_ok() {
-                line.evaluating += 1;
                 self.evaluating += 1;
+                self.handed_out += 1;
+                line.begin(self.handed_out);
             }
         }
     }

@@ -89,9 +89,25 @@ async fn a_flood_displaces_its_own_last_query() {
     drop(flood.pop());
     assert_eq!(gate.waiting.get(), 3);
     drop(running);
-    assert!(now(&mut flood[0].as_mut()).await.is_some(), "nobody evaluates, it waited longest");
-    drop(flood);
-    assert!(other.await.is_ok());
+    assert!(now(&mut flood[0].as_mut()).await.is_none(), "first come, but it just had its turn");
+    assert!(now(&mut other).await.is_some_and(|turn| turn.is_ok()));
+    assert!(now(&mut flood[0].as_mut()).await.is_some_and(|turn| turn.is_ok()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_take_turns_at_a_single_one() {
+    let gate = gate(1, 1, 10);
+    let mut running = Some(gate.enter("a", None).await.unwrap());
+    let callers = ["a", "a", "b", "b", "c"];
+    let mut waiting: Vec<_> = callers.iter().map(|who| Box::pin(gate.enter(who, None))).collect();
+    for one in &mut waiting {
+        assert!(now(&mut one.as_mut()).await.is_none());
+    }
+    for next in [2, 4, 0, 3, 1] {
+        drop(running.take());
+        let turn = now(&mut waiting[next].as_mut()).await;
+        running = Some(turn.unwrap_or_else(|| panic!("{next} is not served")).unwrap());
+    }
 }
 
 #[tokio::test(start_paused = true)]

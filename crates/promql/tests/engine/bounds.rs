@@ -57,6 +57,18 @@ fn the_deepest_allowed_queries_are_evaluated_without_exhausting_the_stack() {
 }
 
 #[test]
+fn the_regular_expressions_of_nested_label_replace_count_as_memory() {
+    let source = Made { series: 2, samples: 3 };
+    let options = || EngineOptions { memory_max: 16 << 20, ..EngineOptions::default() };
+    let nested = |depth: usize| {
+        let close = r#", "a", "$1", "i", "((?i:\\pL){150}).*")"#;
+        format!("{}x{}", "label_replace(".repeat(depth), close.repeat(depth))
+    };
+    assert!(ask(&source, options(), &nested(1)).is_ok());
+    assert_eq!(limit(ask(&source, options(), &nested(60))), "memory_max");
+}
+
+#[test]
 fn a_query_notices_inside_one_long_series_that_its_time_is_up() {
     let source = Made { series: 1, samples: 10_000 };
     // Functions that look at every window anew.

@@ -52,6 +52,9 @@ impl<'a> Evaluator<'a> {
                 let text = format!("invalid regular expression in label_replace(): {pattern}");
                 QueryError::execution(text)
             })?;
+        // It stands while the operand is evaluated, which may be another `label_replace`.
+        let mut claim = self.query.budget.claim();
+        claim.grow(regex.memory_usage())?;
         let target = label_name(&call.args[1], "destination label name in label_replace()")?;
         let (replacement, source) = (text(&call.args[2]), text(&call.args[3]));
         let mut captures = regex.create_captures();
