@@ -58,8 +58,8 @@ impl BlockCache {
         self.blocks.get(&(file, offset)).filter(|block| block.len() == size)
     }
 
-    pub(super) fn put(&self, file: u64, offset: u64, verified: &[u8]) {
+    pub(super) fn put(&self, file: u64, offset: u64, verified: Arc<[u8]>) {
         self.metrics.blocks_read.add(1);
-        self.blocks.insert((file, offset), verified.into());
+        self.blocks.insert((file, offset), verified);
     }
 }

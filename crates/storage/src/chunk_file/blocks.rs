@@ -3,11 +3,13 @@
 
 use std::fmt::Display;
 use std::path::Path;
+use std::sync::Arc;
 
 use metricstor_chunk::Input;
 use metricstor_chunk::timestamps::{self, Summary};
 
-use super::directory::{Entry, read_page};
+use super::block_cache::BlockCache;
+use super::directory::Entry;
 use super::format::{CHECKSUM_SIZE, FOOTER_SIZE, FileMeta, Footer};
 use super::scratch::Scratch;
 use super::tables::Tables;
@@ -16,37 +18,45 @@ use super::{BLOCK_SIZE_MAX, CHUNK_SAMPLES_MAX, ChunkFile, ChunkFileError};
 use crate::files::File;
 
 impl ChunkFile {
-    /// Makes `scratch.entries` the entries of a directory page.
-    pub(super) fn load_page(
+    /// The entries of a directory page, at least up to the first one beyond the series.
+    pub(super) fn entries<'s>(
         &self,
         index: usize,
-        scratch: &mut Scratch,
-    ) -> Result<(), ChunkFileError> {
-        if scratch.page == Some(index) {
-            return Ok(());
+        series: u32,
+        scratch: &'s mut Scratch,
+    ) -> Result<&'s [Entry], ChunkFileError> {
+        if scratch.open != Some(index) {
+            scratch.open = None;
+            scratch.page.turn_to(self.page_content(index, scratch.cache.as_deref())?);
+            scratch.open = Some(index);
         }
-        scratch.page = None;
+        scratch.page.up_to(series).map_err(|error| {
+            let offset = self.tables.directory[index].offset;
+            ChunkFileError::damaged(&self.path, offset, error.to_string())
+        })
+    }
+
+    /// The verified bytes of a directory page.
+    fn page_content(
+        &self,
+        index: usize,
+        cache: Option<&BlockCache>,
+    ) -> Result<Arc<[u8]>, ChunkFileError> {
         let page = self.tables.directory[index];
         let size = page.size as usize;
-        let damaged = |what: &str| ChunkFileError::damaged(&self.path, page.offset, what);
-        let decoded = |content: &[u8], entries: &mut Vec<Entry>| {
-            read_page(content, entries).map_err(|error| damaged(&error.to_string()))
-        };
-        let cache = scratch.cache.as_deref();
         if let Some(content) = cache.and_then(|cache| cache.get(self.id, page.offset, size)) {
-            decoded(&content, &mut scratch.entries)?;
-        } else {
-            let mut bytes = vec![0; size + CHECKSUM_SIZE];
-            read_at(&*self.file, &self.path, &mut bytes, page.offset)?;
-            let content = self.meta.checked(&bytes, page.offset);
-            let content = content.ok_or_else(|| damaged("directory checksum"))?;
-            decoded(content, &mut scratch.entries)?;
-            if let Some(cache) = cache {
-                cache.put(self.id, page.offset, content);
-            }
+            return Ok(content);
         }
-        scratch.page = Some(index);
-        Ok(())
+        let mut bytes = vec![0; size + CHECKSUM_SIZE];
+        read_at(&*self.file, &self.path, &mut bytes, page.offset)?;
+        let content = self.meta.checked(&bytes, page.offset).ok_or_else(|| {
+            ChunkFileError::damaged(&self.path, page.offset, "directory checksum")
+        })?;
+        let content: Arc<[u8]> = content.into();
+        if let Some(cache) = cache {
+            cache.put(self.id, page.offset, Arc::clone(&content));
+        }
+        Ok(content)
     }
 
     /// The chunk's timestamps, from the cache or decoded into it.
@@ -125,7 +135,7 @@ impl ChunkFile {
         let block = self.meta.checked(block, entry.offset);
         let block = block.ok_or_else(|| self.damaged_block(entry, "block checksum"))?;
         if let Some(cache) = cache {
-            cache.put(self.id, entry.offset, block);
+            cache.put(self.id, entry.offset, block.into());
         }
         Ok(block)
     }

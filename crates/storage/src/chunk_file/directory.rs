@@ -1,10 +1,12 @@
 //! Directory pages: which chunks a file holds, ordered by series and time, a few bytes each.
 
+use std::sync::Arc;
+
 use metricstor_chunk::{DecodeError, Input, put_signed, put_varint};
 
 use super::format::CHECKSUM_SIZE;
 
-/// Chunks in a page: a page costs 16 bytes of memory, looking up a chunk decodes its page.
+/// Chunks in a page: a page costs 16 bytes of memory, looking up a chunk decodes its page up to there.
 pub const PAGE_CHUNKS: usize = 32;
 
 /// Where one chunk is.
@@ -56,14 +58,42 @@ pub fn put_page(entries: &[Entry], out: &mut Vec<u8>) {
     }
 }
 
-/// Replaces `entries` by those of a page; their memory is bounded by the page's size.
-pub fn read_page(page: &[u8], entries: &mut Vec<Entry>) -> Result<(), DecodeError> {
-    entries.clear();
-    let mut input = Input::new(page);
-    let mut before = Entry::default();
-    while !input.rest().is_empty() {
-        before = Entry::read(&mut input, before)?;
-        entries.push(before);
+/// A verified page, decoded as far as it was looked into: entries follow from those before them.
+pub struct Page {
+    content: Arc<[u8]>,
+    /// How much of it is decoded.
+    at: usize,
+    entries: Vec<Entry>,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { content: Arc::new([]), at: 0, entries: Vec::new() }
     }
-    Ok(())
+}
+
+impl Page {
+    /// Becomes another page.
+    pub fn turn_to(&mut self, content: Arc<[u8]>) {
+        self.content = content;
+        self.at = 0;
+        self.entries.clear();
+    }
+
+    /// The entries up to the first one beyond the series, at least.
+    pub fn up_to(&mut self, series: u32) -> Result<&[Entry], DecodeError> {
+        let mut input = Input::new(&self.content[self.at..]);
+        let mut last = self.entries.last().copied().unwrap_or_default();
+        while last.series <= series && !input.rest().is_empty() {
+            last = Entry::read(&mut input, last)?;
+            self.entries.push(last);
+            self.at = self.content.len() - input.rest().len();
+        }
+        Ok(&self.entries)
+    }
+
+    /// What was looked into so far.
+    pub fn decoded(&self) -> &[Entry] {
+        &self.entries
+    }
 }

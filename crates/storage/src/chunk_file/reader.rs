@@ -120,8 +120,8 @@ impl ChunkFile {
         let mut scratch = Scratch::default();
         scratch.belong_to(self.id);
         for page in 0..self.tables.directory.len() {
-            self.load_page(page, &mut scratch)?;
-            all.extend(scratch.entries.iter().map(|entry| entry.series));
+            let entries = self.entries(page, u32::MAX, &mut scratch)?;
+            all.extend(entries.iter().map(|entry| entry.series));
         }
         Ok(())
     }
@@ -220,11 +220,11 @@ impl ChunkFile {
         let pages = &self.tables.directory;
         let mut page = self.tables.directory_page(series);
         while pages.get(page).is_some_and(|page| page.first <= series) {
-            self.load_page(page, scratch)?;
-            let first = scratch.entries.partition_point(|entry| entry.series < series);
+            let entries = self.entries(page, series, scratch)?;
+            let first = entries.partition_point(|entry| entry.series < series);
             for i in first.. {
-                match scratch.entries.get(i).copied() {
-                    // The visitor never touches the directory page.
+                // The visitor never touches the directory page.
+                match scratch.page.decoded().get(i).copied() {
                     Some(entry) if entry.series == series => {
                         if !visit(entry, scratch)? {
                             return Ok(());

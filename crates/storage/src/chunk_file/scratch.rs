@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::block_cache::BlockCache;
-use super::directory::Entry;
+use super::directory::Page;
 use super::window::Window;
 
 /// Decoded columns kept. A file of scrapes has one per target and chunk: series of the same
@@ -21,9 +21,9 @@ pub struct Scratch {
     pub(super) cached: Option<Arc<[u8]>>,
     /// The file that the content belongs to.
     file: u64,
-    /// Which directory page `entries` is.
-    pub(super) page: Option<usize>,
-    pub(super) entries: Vec<Entry>,
+    /// Which directory page `page` is.
+    pub(super) open: Option<usize>,
+    pub(super) page: Page,
     pub(super) blocks: Window,
     pub(super) pages: Window,
     pub(super) columns: Columns,
@@ -41,7 +41,7 @@ impl Scratch {
     pub(super) fn belong_to(&mut self, file: u64) {
         if self.file != file {
             self.file = file;
-            self.page = None;
+            self.open = None;
             self.cached = None;
             self.blocks.clear();
             self.pages.clear();

@@ -128,10 +128,9 @@ impl ChunkFile {
         let mut samples = Samples::default();
         let mut chunks = 0u64;
         for page in 0..self.tables.directory.len() {
-            if found.note(None, self.load_page(page, &mut scratch))?.is_none() {
-                continue;
-            }
-            for entry in scratch.entries.clone() {
+            let entries = self.entries(page, u32::MAX, &mut scratch).map(<[_]>::to_vec);
+            let Some(entries) = found.note(None, entries)? else { continue };
+            for entry in entries {
                 chunks += 1;
                 samples.clear();
                 let decoded = self.decode_chunk(&entry, &mut samples, &mut scratch);

@@ -23,29 +23,42 @@ impl Index {
         names.map(|name| name.text.to_string()).collect()
     }
 
-    /// All values of a label, or those that the given series (ascending) have; in no particular
-    /// order.
-    pub fn label_values(&self, name: &str, of: Option<&[u32]>) -> Vec<String> {
-        let Some(number) = self.pairs.find_name(name) else { return vec![] };
-        let all = &self.pairs.name(number).pairs;
-        let text = |pair: &u32| self.pairs.text(*pair).1.to_owned();
+    /// Adds all values of a label, or those that the given series (ascending) have, to ordered ones.
+    pub fn merge_label_values(&self, name: &str, of: Option<&[u32]>, all: &mut Vec<String>) {
+        let Some(number) = self.pairs.find_name(name) else { return };
+        let values = self.pairs.name(number).pairs.len();
         match of {
             None => {
-                all.iter().filter(|pair| self.pairs.series(**pair).len() > 0).map(text).collect()
+                let carried = |pair: &&u32| self.pairs.series(**pair).len() > 0;
+                self.merge_texts(self.pairs.sorted(number).iter().filter(carried), all);
             }
-            Some(series) if series.len() > all.len() => {
+            Some(series) if series.len() > values => {
                 let series = bitmap(series);
                 let carried = |pair: &&u32| !self.pairs.series(**pair).is_disjoint(&series);
-                all.iter().filter(carried).map(text).collect()
+                self.merge_texts(self.pairs.sorted(number).iter().filter(carried), all);
             }
             Some(series) => {
                 let pairs = series.iter().filter_map(|series| self.pair_named(*series, number));
                 let mut pairs: Vec<u32> = pairs.collect();
                 pairs.sort_unstable();
                 pairs.dedup();
-                pairs.iter().map(text).collect()
+                pairs.sort_unstable_by_key(|pair| self.pairs.text(*pair).1);
+                self.merge_texts(pairs.iter(), all);
             }
         }
+    }
+
+    /// Merges the values of ordered pairs into ordered texts, each once.
+    fn merge_texts<'p>(&self, pairs: impl Iterator<Item = &'p u32>, all: &mut Vec<String>) {
+        let mut before = std::mem::take(all).into_iter().peekable();
+        for text in pairs.map(|pair| self.pairs.text(*pair).1) {
+            while let Some(smaller) = before.next_if(|other| other.as_str() < text) {
+                all.push(smaller);
+            }
+            let known = before.next_if(|other| other == text);
+            all.push(known.unwrap_or_else(|| text.to_owned()));
+        }
+        all.extend(before);
     }
 }
 

@@ -131,15 +131,13 @@ impl Store {
         for shard in &self.inner.shards.shards {
             let index = shard.index();
             if admits_all(&index, sets) {
-                values.extend(index.label_values(name, None));
+                index.merge_label_values(name, None, &mut values);
                 continue;
             }
             drop(index);
             let series = matching(shard, sets, range);
-            values.extend(shard.index().label_values(name, Some(&series)));
+            shard.index().merge_label_values(name, Some(&series), &mut values);
         }
-        values.sort_unstable();
-        values.dedup();
         Ok(values)
     }
 }

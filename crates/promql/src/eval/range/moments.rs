@@ -72,6 +72,10 @@ pub(super) struct Comoments {
 }
 
 impl Comoments {
+    pub fn is_constant(self) -> bool {
+        self.constant
+    }
+
     /// Slope per second and value at `origin` of the line with the least squared distances, through at
     /// least two samples.
     pub fn line(self, origin: i64) -> (f64, f64) {

@@ -57,8 +57,7 @@ fn what_is_damaged_is_not_kept() {
     let summary = write(&disk, &model());
     let file = ChunkFile::open(&disk, &path(&summary)).unwrap();
     let mut scratch = Scratch::default();
-    file.load_page(0, &mut scratch).unwrap();
-    let entry = scratch.entries[3];
+    let entry = file.entries(0, u32::MAX, &mut scratch).unwrap()[3];
     let mut bytes = disk.content(&path(&summary)).unwrap();
     bytes[entry.offset as usize] ^= 1;
     disk.plant(&path(&summary), bytes);

@@ -80,8 +80,7 @@ fn a_damaged_block_is_named_and_leaves_its_neighbours_readable() {
     let (disk, path, mut bytes) = bytes();
     let file = ChunkFile::open(&disk, &path).unwrap();
     let mut scratch = Scratch::default();
-    file.load_page(0, &mut scratch).unwrap();
-    let entry = scratch.entries[7];
+    let entry = file.entries(0, u32::MAX, &mut scratch).unwrap()[7];
     bytes[entry.offset as usize + 1] ^= 0x10;
     disk.plant(&path, bytes);
     let file = ChunkFile::open(&disk, &path).unwrap();
@@ -119,11 +118,11 @@ fn nonsense_under_a_right_checksum_does_not_panic() {
     let mut sealed = Vec::new();
     for (i, page) in file.tables.directory.iter().enumerate() {
         sealed.push(page.offset as usize..page.offset as usize + page.size as usize);
-        file.load_page(i, &mut scratch).unwrap();
         let block = |e: &crate::chunk_file::directory::Entry| {
             e.offset as usize..e.offset as usize + e.size as usize
         };
-        sealed.extend(scratch.entries.iter().map(block));
+        let entries = file.entries(i, u32::MAX, &mut scratch).unwrap();
+        sealed.extend(entries.iter().map(block));
     }
     let frames = file.tables.labels.iter();
     sealed.extend(frames.map(|f| f.offset as usize..(f.offset + f.size) as usize));
