@@ -1,5 +1,7 @@
 //! Which names and values there are, over all series or over some.
 
+use std::collections::HashSet;
+
 use roaring::RoaringBitmap;
 
 use super::Index;
@@ -23,42 +25,37 @@ impl Index {
         names.map(|name| name.text.to_string()).collect()
     }
 
-    /// Adds all values of a label, or those that the given series (ascending) have, to ordered ones.
-    pub fn merge_label_values(&self, name: &str, of: Option<&[u32]>, all: &mut Vec<String>) {
+    /// Adds all values of a label, or those that the given series (ascending) have.
+    pub fn collect_label_values(&self, name: &str, of: Option<&[u32]>, all: &mut HashSet<String>) {
         let Some(number) = self.pairs.find_name(name) else { return };
-        let values = self.pairs.name(number).pairs.len();
+        let pairs = &self.pairs.name(number).pairs;
         match of {
             None => {
                 let carried = |pair: &&u32| self.pairs.series(**pair).len() > 0;
-                self.merge_texts(self.pairs.sorted(number).iter().filter(carried), all);
+                self.collect_texts(pairs.iter().filter(carried), all);
             }
-            Some(series) if series.len() > values => {
+            Some(series) if series.len() > pairs.len() => {
                 let series = bitmap(series);
                 let carried = |pair: &&u32| !self.pairs.series(**pair).is_disjoint(&series);
-                self.merge_texts(self.pairs.sorted(number).iter().filter(carried), all);
+                self.collect_texts(pairs.iter().filter(carried), all);
             }
             Some(series) => {
                 let pairs = series.iter().filter_map(|series| self.pair_named(*series, number));
                 let mut pairs: Vec<u32> = pairs.collect();
                 pairs.sort_unstable();
                 pairs.dedup();
-                pairs.sort_unstable_by_key(|pair| self.pairs.text(*pair).1);
-                self.merge_texts(pairs.iter(), all);
+                self.collect_texts(pairs.iter(), all);
             }
         }
     }
 
-    /// Merges the values of ordered pairs into ordered texts, each once.
-    fn merge_texts<'p>(&self, pairs: impl Iterator<Item = &'p u32>, all: &mut Vec<String>) {
-        let mut before = std::mem::take(all).into_iter().peekable();
+    /// Most values are in every shard: no text is made for those that are known.
+    fn collect_texts<'p>(&self, pairs: impl Iterator<Item = &'p u32>, all: &mut HashSet<String>) {
         for text in pairs.map(|pair| self.pairs.text(*pair).1) {
-            while let Some(smaller) = before.next_if(|other| other.as_str() < text) {
-                all.push(smaller);
+            if !all.contains(text) {
+                all.insert(text.to_owned());
             }
-            let known = before.next_if(|other| other == text);
-            all.push(known.unwrap_or_else(|| text.to_owned()));
         }
-        all.extend(before);
     }
 }
 

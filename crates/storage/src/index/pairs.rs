@@ -2,8 +2,6 @@
 //!
 //! Invariant: a pair has a number as long as a series carries it; a freed number is given out again.
 
-use std::sync::OnceLock;
-
 use metricstor_model::METRIC_NAME;
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -34,8 +32,6 @@ pub(super) struct Name {
     pub text: Box<str>,
     /// The numbers of its pairs, in no particular order.
     pub pairs: Vec<u32>,
-    /// The same in the order of their values, once somebody has asked for it.
-    sorted: OnceLock<Vec<u32>>,
     /// The series that have this label.
     pub series: RoaringBitmap,
 }
@@ -48,16 +44,6 @@ impl Pairs {
             Some(pair) => pair,
             None => self.add(hash, name, value),
         }
-    }
-
-    /// The pairs of a name in the order of their values.
-    pub fn sorted(&self, name: u32) -> &[u32] {
-        let name = self.name(name);
-        name.sorted.get_or_init(|| {
-            let mut pairs = name.pairs.clone();
-            pairs.sort_unstable_by_key(|pair| self.text(*pair).1);
-            pairs
-        })
     }
 
     pub fn find(&self, name: &str, value: &str) -> Option<u32> {
@@ -81,9 +67,7 @@ impl Pairs {
                 self.pairs.len() as u32 - 1
             }
         };
-        let name = &mut self.names[name as usize];
-        name.pairs.push(number);
-        name.sorted.take();
+        self.names[name as usize].pairs.push(number);
         self.by_text.insert(hash, number);
         number
     }
@@ -93,8 +77,7 @@ impl Pairs {
             return name;
         }
         let number = self.names.len() as u32;
-        let (pairs, sorted, series) = Default::default();
-        let name = Name { text: text.into(), pairs, sorted, series };
+        let name = Name { text: text.into(), pairs: vec![], series: RoaringBitmap::new() };
         self.names.push(name);
         self.by_name.insert(xxh3_64(text.as_bytes()), number);
         number
@@ -158,7 +141,6 @@ impl Pairs {
             let name = &mut self.names[name as usize];
             name.series -= series;
             name.series.optimize();
-            name.sorted.take();
             name.pairs.retain(|pair| self.pairs[*pair as usize].series.len() > 0);
             name.pairs.shrink_to_fit();
         }
@@ -199,7 +181,6 @@ impl Pairs {
             size_of::<Name>()
                 + name.text.len()
                 + name.pairs.capacity() * 4
-                + name.sorted.get().map_or(0, Vec::capacity) * 4
                 + postings::bitmap_size(&name.series)
         };
         self.values.size()

@@ -1,5 +1,6 @@
 //! The walk of a selection: index → references per shard → samples on demand.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use metricstor_model::{
@@ -127,17 +128,19 @@ impl Store {
         sets: &[Vec<Matcher>],
         range: TimeRange,
     ) -> Result<Vec<String>, SelectError> {
-        let mut values = Vec::new();
+        let mut values = HashSet::new();
         for shard in &self.inner.shards.shards {
             let index = shard.index();
             if admits_all(&index, sets) {
-                index.merge_label_values(name, None, &mut values);
+                index.collect_label_values(name, None, &mut values);
                 continue;
             }
             drop(index);
             let series = matching(shard, sets, range);
-            shard.index().merge_label_values(name, Some(&series), &mut values);
+            shard.index().collect_label_values(name, Some(&series), &mut values);
         }
+        let mut values: Vec<String> = values.into_iter().collect();
+        values.sort_unstable();
         Ok(values)
     }
 }
