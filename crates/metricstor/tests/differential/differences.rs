@@ -1,6 +1,6 @@
 //! What later versions of Prometheus do differently than version 3.5: we follow the later ones.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Outcome, by_time, compare, is_inconsistent};
 use crate::grammar::Question;
@@ -121,9 +121,14 @@ fn note_of_later_version(
         ("conflicting counter", "3.7: conflicting counter resets are warned of"),
     ];
     let is_new = |text: &String| NEW.iter().any(|(new, _)| text.contains(new));
-    let theirs: BTreeSet<String> = reference.notes().into_iter().map(reworded).collect();
-    let own = own.notes().into_iter().filter(|text| !is_new(text)).map(without_buckets);
-    if theirs != own.collect() {
+    let theirs = by_text(reference.notes().into_iter().map(reworded));
+    let own = by_text(own.notes().into_iter().filter(|text| !is_new(text)).map(without_buckets));
+    let is_told = |(text, places): (&String, &BTreeSet<String>)| {
+        let Some(own) = own.get(text) else { return false };
+        // Texts that have become the same are told once, at the place of one of them.
+        own == places || is_of_histogram(text) && own.is_subset(places)
+    };
+    if theirs.len() != own.len() || !theirs.iter().all(is_told) {
         return None;
     }
     let new = NEW.iter().find(|(text, _)| difference.contains(text)).map(|(_, reason)| *reason);
@@ -135,8 +140,7 @@ fn note_of_later_version(
 /// Without the name of a metric where later versions do not tell it: where it is empty, and of
 /// histograms whose results have lost it.
 fn reworded(text: String) -> String {
-    let of_histogram = ["bucket label \"le\"", "mix of classic and native", "input to histogram_"];
-    let is_told = !of_histogram.iter().any(|part| text.contains(part));
+    let is_told = !is_of_histogram(&text);
     match text.split_once(" for metric name \"") {
         Some((before, rest)) => match rest.split_once('"') {
             Some((name, after)) if name.is_empty() || !is_told => format!("{before}{after}"),
@@ -144,6 +148,21 @@ fn reworded(text: String) -> String {
         },
         None => text,
     }
+}
+
+fn is_of_histogram(text: &str) -> bool {
+    let parts = ["bucket label \"le\"", "mix of classic and native", "input to histogram_"];
+    parts.iter().any(|part| text.contains(part))
+}
+
+/// The places of every text.
+fn by_text(notes: impl Iterator<Item = String>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut all = BTreeMap::<_, BTreeSet<_>>::new();
+    for note in notes {
+        let (text, place) = note.rsplit_once(" (").unwrap_or((&note, ""));
+        all.entry(text.to_owned()).or_default().insert(place.to_owned());
+    }
+    all
 }
 
 /// Without any metric's name.

@@ -36,9 +36,9 @@ impl Lines {
     }
 }
 
-/// The change over a window, relative to the values, below which it is made of rounding errors that are
-/// to be Prometheus' own.
-const FLAT: f64 = 1e-8;
+/// The change over a window, relative to the values, below which the rounding errors of Prometheus' way
+/// grow beyond some 1e-12 of the result: then they are to be its own.
+const FLAT: f64 = 1e-3;
 
 /// Does the line hardly depend on the order of the operations? It does if it is not finite, or flat.
 fn is_plain(moments: Comoments, w: &Window<'_>, origin: i64) -> bool {
