@@ -67,6 +67,8 @@ pub(super) struct Comoments {
     squares: f64,
     /// Of the distances from both means, added up.
     products: f64,
+    /// Of all values, without their signs.
+    largest: f64,
     /// Are all values equal?
     constant: bool,
 }
@@ -74,6 +76,11 @@ pub(super) struct Comoments {
 impl Comoments {
     pub fn is_constant(self) -> bool {
         self.constant
+    }
+
+    /// The largest value, whichever its sign.
+    pub fn magnitude(self) -> f64 {
+        self.largest
     }
 
     /// Slope per second and value at `origin` of the line with the least squared distances, through at
@@ -102,6 +109,7 @@ impl Fold for Scatter {
             mean: 0.0,
             squares: 0.0,
             products: 0.0,
+            largest: value.abs(),
             constant: true,
         }
     }
@@ -122,6 +130,7 @@ impl Fold for Scatter {
             mean: state.mean + share * distance,
             squares: state.squares + later.squares + weighted * time,
             products: state.products + later.products + weighted * distance,
+            largest: state.largest.max(later.largest),
             constant: state.constant && later.constant && state.first == later.first,
         }
     }

@@ -45,8 +45,7 @@ fn is_plain(moments: Comoments, w: &Window<'_>, origin: i64) -> bool {
     let (slope, value) = moments.line(origin);
     let last = w.values.len() - 1;
     let change = slope.abs() * (w.times[last] - w.times[0]) as f64 / 1000.0;
-    let magnitude = w.values[0].abs().max(w.values[last].abs());
-    let is_flat = change <= FLAT * magnitude && !moments.is_constant();
+    let is_flat = change <= FLAT * moments.magnitude() && !moments.is_constant();
     change.is_finite() && value.is_finite() && !is_flat
 }
 
