@@ -64,7 +64,8 @@ pub fn reason(
     if is_inconsistent(reference) && !is_inconsistent(own) {
         return Some("3.5 loses buckets when it adds up histograms of several layouts");
     }
-    if has(&ROUNDED) && (has(&["count_values", "%", "round(", "floor(", "ceil("])) {
+    let is_rounded = has(&ROUNDED) || has(&["avg by", "avg without", "avg ("]);
+    if is_rounded && has(&["count_values", "%", "round(", "floor(", "ceil("]) {
         return Some("the last digit of a function or of a long sum, made visible");
     }
     if has(&["exp(", "^", "1e10"]) && has(&["sin(", "cos(", "tan("]) {
@@ -106,7 +107,27 @@ pub fn reason_by_time(
         let is_alone = || by_time(&reference(&question.at(time))).into_values().next();
         before.get(time) == Some(rows) || is_alone().as_ref() == Some(rows)
     };
-    steps.iter().all(same).then_some("3.5 reuses histograms of one step for the next")
+    steps.iter().all(same).then_some(REUSED)
+}
+
+const REUSED: &str = "3.5 reuses histograms of one step for the next";
+
+/// The reason why histograms differ, if the first step that does is answered as `alone`, by a
+/// Prometheus that was not asked for anything else, is.
+pub fn reason_by_step(
+    question: &Question,
+    theirs: &Outcome,
+    own: &Outcome,
+    alone: impl FnOnce(&Question) -> Outcome,
+) -> Option<&'static str> {
+    if !question.is_range() || !is_about_histograms(&question.text) {
+        return None;
+    }
+    let before = by_time(theirs);
+    let steps = by_time(own);
+    let (time, rows) = steps.iter().find(|(time, rows)| before.get(*time) != Some(*rows))?;
+    let alone = by_time(&alone(&question.at(time))).into_values().next();
+    (alone.as_ref() == Some(rows)).then_some(REUSED)
 }
 
 /// What later versions tell besides, or in other words: the earlier texts become the later ones, and
@@ -215,6 +236,11 @@ fn note(
     let negates = ["-(", "* -", "/ -"].iter().any(|sign| question.text.contains(sign));
     if negates && wrong_kind {
         return Some("3.6: negative histograms are gauges");
+    }
+    if question.text.contains(")[") && question.text.contains(" @ ") && own.notes().is_empty() {
+        return Some(
+            "Prometheus evaluates what is fixed in time also for a subquery without steps",
+        );
     }
     let nested = question.text.matches(")[").count() > 1;
     nested.then_some("3.13: subqueries end with the query's last step")

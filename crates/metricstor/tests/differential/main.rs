@@ -93,13 +93,23 @@ fn push(messages: &[Vec<u8>], address: SocketAddr) {
 /// Compares with a Prometheus that has answered nothing yet: version 3.5 lets histograms of earlier
 /// queries into later ones.
 fn judge_afresh(messages: &[Vec<u8>], own: SocketAddr, question: &Question, base: i64) -> Verdict {
+    with_fresh(messages, |fresh| match judge(own, fresh, question, base) {
+        Verdict::Equal => Verdict::Explained("3.5 answers otherwise after other queries"),
+        Verdict::Differs(difference) => {
+            let (theirs, ours) = (Outcome::ask(fresh, question), Outcome::ask(own, question));
+            let alone = |step: &Question| with_fresh(messages, |other| Outcome::ask(other, step));
+            let reason = differences::reason_by_step(question, &theirs, &ours, alone);
+            reason.map_or(Verdict::Differs(difference), Verdict::Explained)
+        }
+        verdict => verdict,
+    })
+}
+
+fn with_fresh<T>(messages: &[Vec<u8>], ask: impl FnOnce(SocketAddr) -> T) -> T {
     let dir = tempfile::tempdir().unwrap();
     let fresh = Prometheus::start(dir.path()).expect("it was found before");
     push(messages, fresh.address);
-    match judge(own, fresh.address, question, base) {
-        Verdict::Equal => Verdict::Explained("3.5 answers otherwise after other queries"),
-        verdict => verdict,
-    }
+    ask(fresh.address)
 }
 
 enum Verdict {
