@@ -14,6 +14,8 @@ use support::{Server, now, wait_until};
 
 /// Series of one request.
 const REQUEST: usize = 2000;
+/// Series of one target.
+const PARTS: usize = 700;
 /// Samples of each series.
 const ROUNDS: i64 = 3;
 const BYTES_PER_SERIES: usize = 215;
@@ -21,8 +23,8 @@ const BYTES_PER_SERIES: usize = 215;
 fn message(first: usize, last: usize, at: i64) -> Vec<u8> {
     let mut message = Message::new();
     for i in first..last {
-        let (i, group) = (i.to_string(), (i % 10).to_string());
-        message.add(&[("__name__", "m"), ("group", &group), ("i", &i)], &[(at, at as f64)]);
+        let (target, part) = ((i / PARTS).to_string(), (i % PARTS).to_string());
+        message.add(&[("__name__", "m"), ("part", &part), ("target", &target)], &[(at, at as f64)]);
     }
     message.bytes
 }
