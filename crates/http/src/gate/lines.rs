@@ -1,8 +1,9 @@
 //! The lines themselves, without time and tasks.
 //!
 //! A turn that becomes free goes to the caller with the fewest queries in evaluation, among equals to
-//! whose last turn is longest ago, of those who had none to who waits longest; when there are more places than may wait, the longest line loses its last. So a
-//! caller who floods the server delays and displaces its own queries only.
+//! whose last turn is longest ago, of those who had none to who waits longest; when there are more
+//! places than may wait, the longest line loses its last. So a caller who floods the
+//! server delays and displaces its own queries only.
 
 use std::collections::{HashMap, VecDeque};
 

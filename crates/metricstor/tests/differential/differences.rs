@@ -237,7 +237,9 @@ fn note(
     if negates && wrong_kind {
         return Some("3.6: negative histograms are gauges");
     }
-    if question.text.contains(")[") && question.text.contains(" @ ") && own.notes().is_empty() {
+    let is_empty = |outcome: &Outcome| by_time(outcome).is_empty();
+    let fixed = question.text.contains(")[") && question.text.contains(" @ ");
+    if fixed && own.notes().is_empty() && is_empty(own) && is_empty(reference) {
         return Some(
             "Prometheus evaluates what is fixed in time also for a subquery without steps",
         );

@@ -53,6 +53,14 @@ impl Claim {
         self.permit.grow(bytes).map_err(exceeded)
     }
 
+    /// Grows to at least so many bytes.
+    pub fn cover(&mut self, bytes: usize) -> Result<(), QueryError> {
+        match bytes.saturating_sub(self.bytes) {
+            0 => Ok(()),
+            more => self.grow(more),
+        }
+    }
+
     /// Takes over another claim.
     pub fn absorb(&mut self, other: &mut Self) {
         self.bytes = self.bytes.saturating_add(std::mem::take(&mut other.bytes));

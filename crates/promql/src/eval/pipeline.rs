@@ -12,6 +12,7 @@ use metricstor_model::{Labels, METRIC_NAME, Samples, SeriesSet, TimeRange};
 use crate::ast::{RangeExtension, Span};
 use crate::eval::aggregate::grouping::{Grouping, Groups};
 use crate::eval::annotations::Annotations;
+use crate::eval::budget::Claim;
 use crate::eval::frame::{Frame, Head, histogram_weight, histograms_size};
 use crate::eval::grid::Grid;
 use crate::eval::instant::{Take, pick};
@@ -82,6 +83,8 @@ pub(crate) enum Names<'a> {
 pub(crate) struct Scratch {
     samples: Samples,
     track: Track,
+    /// For the samples of the longest series so far, and what the function needs besides.
+    claim: Claim,
     windows: Windows,
     results: Results,
     function: Option<RangeFunction>,
@@ -132,6 +135,7 @@ impl Pipeline<'_> {
         Scratch {
             samples: Samples::default(),
             track: Track::default(),
+            claim: self.query.budget.claim(),
             windows: self.windows(),
             results: Results::default(),
             // `check` has seen to it that there is no error.
@@ -267,6 +271,9 @@ impl Pipeline<'_> {
     fn read(&self, scratch: &mut Scratch, i: usize, run: &mut Run) -> Result<(), QueryError> {
         self.series().read(i, self.times(&self.extent()), &mut scratch.samples)?;
         run.laps.lap(0, || cost(&scratch.samples));
+        let besides = scratch.function.as_ref().map_or(0, RangeFunction::sample_size);
+        let samples = scratch.samples.len();
+        scratch.claim.cover(samples.saturating_mul(Track::FLOAT_SIZE + besides))?;
         if let Intake::Instant(take) = self.intake {
             let Scratch { samples, windows, results, .. } = scratch;
             pick(samples, windows, take, results, &mut run.reads);

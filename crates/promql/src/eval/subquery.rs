@@ -83,6 +83,9 @@ impl<'a> Evaluator<'a> {
             tasks(input.len(), effort_of_series(grid.len + inner.len, 0)),
             || (function(), Track::default(), Windows::new(grid, extent), Results::default()),
             |(function, track, windows, results), series| {
+                let besides = function.as_ref().map_or(0, RangeFunction::sample_size);
+                let mut claim = query.budget.claim();
+                claim.grow(inner.len.saturating_mul(Track::FLOAT_SIZE + besides))?;
                 let mut frame = Frame::new(&query.budget, grid.len);
                 frame.reserve(series.len())?;
                 let (mut notes, mut reads) = (Annotations::default(), Reads::new(by_step));

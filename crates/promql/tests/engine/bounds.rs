@@ -90,6 +90,29 @@ fn a_query_notices_inside_one_long_series_that_its_time_is_up() {
 }
 
 #[test]
+fn the_samples_of_a_window_count_with_what_a_function_makes_of_them() {
+    let source = Made { series: 1, samples: 20_000 };
+    let end = (source.samples - 1) * INTERVAL;
+    // A few steps: their results are nothing beside the samples.
+    let time = QueryTime::Range { start: end - 40 * INTERVAL, end, step: INTERVAL };
+    let ask = |text: &str, memory_max| {
+        let options = EngineOptions { memory_max, ..EngineOptions::default() };
+        Engine::new(options).unwrap().query(&source, text, time, &Interrupt::new())
+    };
+    for (text, bytes_per_sample) in [
+        ("rate(x[90h])", 32),
+        ("sum_over_time(x[90h])", 48),
+        ("quantile_over_time(0.5, x[90h])", 64),
+        ("deriv(x[90h])", 100),
+        ("deriv((x)[90h:15s])", 100),
+    ] {
+        let samples = 19_000 * bytes_per_sample;
+        assert_eq!(limit(ask(text, samples)), "memory_max", "{text}");
+        assert!(ask(text, 2 * samples).is_ok(), "{text}");
+    }
+}
+
+#[test]
 fn sides_that_pair_in_turns_cost_no_more_than_both_together() {
     let source = Made { series: 6000, samples: 40 };
     let begun = Instant::now();

@@ -27,7 +27,7 @@ use crate::eval::samples::Reads;
 use crate::eval::scalar::Scalar;
 
 use counter::{Change, Extrapolated};
-use sliding::Sliding;
+use sliding::{Fold, Sliding};
 use sorted::Sorted;
 use track::Track;
 use window::{Remarks, Results, slide};
@@ -91,6 +91,29 @@ impl RangeFunction {
     /// Is the function meant for counters alone, so that others are worth a remark?
     pub fn expects_counter(&self) -> bool {
         matches!(self.name, "rate" | "increase")
+    }
+
+    /// Bytes of memory that applying it takes for a sample of the longest window, besides the sample.
+    pub fn sample_size(&self) -> usize {
+        fn of<F: Fold>(sliding: &Option<Sliding<F>>) -> usize {
+            sliding.as_ref().map_or(0, Sliding::sample_size)
+        }
+        // What is not kept in order is sorted in a copy.
+        let sorted = |sliding: &Option<Sorted>| match sliding {
+            Some(_) => Sorted::SAMPLE_SIZE + size_of::<f64>(),
+            None => size_of::<f64>(),
+        };
+        match &self.kernel {
+            Kernel::Sum(sum) => of(&sum.sliding),
+            Kernel::Avg(avg) => of(&avg.sliding),
+            Kernel::Extreme(extreme) => of(&extreme.sliding),
+            Kernel::Variance(variance) => of(&variance.sliding),
+            Kernel::Quantile(quantile) => sorted(&quantile.sliding),
+            Kernel::MedianDeviation(deviation) => sorted(&deviation.sliding),
+            Kernel::Slope(slope) => slope.lines.sample_size(),
+            Kernel::Prediction(prediction) => prediction.lines.sample_size(),
+            _ => 0,
+        }
     }
 
     /// Applies the function to every window of a series.

@@ -21,6 +21,10 @@ impl Lines {
         Self { sliding: sliding.then(|| Sliding::new(Scatter)) }
     }
 
+    pub fn sample_size(&self) -> usize {
+        self.sliding.as_ref().map_or(0, Sliding::sample_size)
+    }
+
     fn reset(&mut self) {
         self.sliding.iter_mut().for_each(Sliding::reset);
     }

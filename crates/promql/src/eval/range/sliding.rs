@@ -32,6 +32,11 @@ impl<F: Fold> Sliding<F> {
         Self { fold, suffixes: Vec::new(), base: 0, middle: 0, newer: None, end: 0 }
     }
 
+    /// Bytes of memory that a sample of a window takes.
+    pub fn sample_size(&self) -> usize {
+        size_of::<F::State>()
+    }
+
     /// Forgets everything, for another series.
     pub fn reset(&mut self) {
         (self.base, self.middle, self.end) = (0, 0, 0);

@@ -19,6 +19,9 @@ pub(crate) struct Sorted {
 }
 
 impl Sorted {
+    /// Bytes of memory that a sample of a window takes, at most.
+    pub const SAMPLE_SIZE: usize = 3 * size_of::<i64>();
+
     /// Forgets everything, for another series.
     pub fn reset(&mut self) {
         self.first = 0;

@@ -24,6 +24,9 @@ pub(crate) struct Track {
 }
 
 impl Track {
+    /// Bytes of memory that a float takes, with the buffer that it was read into.
+    pub const FLOAT_SIZE: usize = 2 * (size_of::<i64>() + size_of::<f64>());
+
     fn clear(&mut self) {
         self.times.clear();
         self.values.clear();
