@@ -76,3 +76,56 @@ impl File for ServingFile {
         self.0.allocate(len)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, channel};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A disk that answers a read when it is told to.
+    struct Slow(Mutex<Receiver<()>>);
+
+    impl File for Slow {
+        fn read_exact_at(&self, _: &mut [u8], _: u64) -> io::Result<()> {
+            let told = self.0.lock().unwrap().recv_timeout(Duration::from_secs(10));
+            told.map_err(io::Error::other)
+        }
+
+        fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn len(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+
+        fn set_len(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn allocate(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_waits_for_a_read_on_the_only_thread_holds_nobody_up() {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let (answer, asked) = channel();
+        let file = ServingFile(Arc::new(Slow(Mutex::new(asked))));
+        runtime.block_on(async {
+            let reading = tokio::spawn(async move { file.read_exact_at(&mut [], 0) });
+            // Would never run if the read kept the thread: only this makes the disk answer.
+            tokio::spawn(async move { answer.send(()).unwrap() }).await.unwrap();
+            reading.await.unwrap().unwrap();
+        });
+    }
+}

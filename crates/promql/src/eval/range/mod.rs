@@ -18,6 +18,7 @@ pub(crate) mod track;
 mod transitions;
 #[cfg(test)]
 mod trial;
+mod variance;
 pub(crate) mod window;
 pub(crate) mod windows;
 
@@ -55,7 +56,7 @@ enum Kernel {
     Avg(over_time::Avg),
     Extreme(over_time::Extreme),
     Edge(over_time::Edge),
-    Variance(over_time::Variance),
+    Variance(variance::Variance),
     Quantile(order::Quantile),
     MedianDeviation(order::MedianDeviation),
     Slope(regression::Slope),
@@ -179,7 +180,7 @@ fn kernel(
     };
     let variance = |deviation| {
         let sliding = sliding.then(|| Sliding::new(moments::Spread));
-        Kernel::Variance(over_time::Variance { deviation, sliding })
+        Kernel::Variance(variance::Variance { deviation, sliding })
     };
     let lines = || regression::Lines::new(sliding);
     let addition = || sliding.then(|| Sliding::new(over_time::Addition));
