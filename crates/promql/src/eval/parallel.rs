@@ -147,6 +147,8 @@ struct Progress<T> {
     /// The next result to be folded.
     due: usize,
     results: BTreeMap<usize, Result<T, QueryError>>,
+    /// Threads that wait for a change: to wake nobody costs a call, too.
+    waiting: usize,
     stopped: bool,
 }
 
@@ -159,7 +161,8 @@ enum Next<T> {
 
 impl<T> Board<T> {
     fn new(count: usize, ahead: usize) -> Self {
-        let progress = Progress { next: 0, due: 0, results: BTreeMap::new(), stopped: false };
+        let progress =
+            Progress { next: 0, due: 0, results: BTreeMap::new(), waiting: 0, stopped: false };
         Self { progress: Mutex::new(progress), changed: Condvar::new(), count, ahead }
     }
 
@@ -167,8 +170,20 @@ impl<T> Board<T> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, progress: MutexGuard<'a, Progress<T>>) -> MutexGuard<'a, Progress<T>> {
-        self.changed.wait(progress).unwrap_or_else(PoisonError::into_inner)
+    fn wait<'a>(&self, mut progress: MutexGuard<'a, Progress<T>>) -> MutexGuard<'a, Progress<T>> {
+        progress.waiting += 1;
+        let mut progress = self.changed.wait(progress).unwrap_or_else(PoisonError::into_inner);
+        progress.waiting -= 1;
+        progress
+    }
+
+    /// Tells those that wait, if any, of a change.
+    fn tell(&self, progress: MutexGuard<'_, Progress<T>>) {
+        let waiting = progress.waiting;
+        drop(progress);
+        if waiting > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// A task for a helping thread, once it would not run too far ahead; `None` when all are taken.
@@ -187,8 +202,9 @@ impl<T> Board<T> {
     }
 
     fn put(&self, task: usize, result: Result<T, QueryError>) {
-        self.lock().results.insert(task, result);
-        self.changed.notify_all();
+        let mut progress = self.lock();
+        progress.results.insert(task, result);
+        self.tell(progress);
     }
 
     /// What the folding thread is to do next: it folds what is due before it takes a task itself.
@@ -198,7 +214,7 @@ impl<T> Board<T> {
             let due = progress.due;
             if let Some(result) = progress.results.remove(&due) {
                 progress.due += 1;
-                self.changed.notify_all();
+                self.tell(progress);
                 return Next::Fold(result);
             }
             if due == self.count || progress.stopped {
@@ -213,8 +229,9 @@ impl<T> Board<T> {
     }
 
     fn stop(&self) {
-        self.lock().stopped = true;
-        self.changed.notify_all();
+        let mut progress = self.lock();
+        progress.stopped = true;
+        self.tell(progress);
     }
 }
 

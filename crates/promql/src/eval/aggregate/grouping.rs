@@ -98,6 +98,8 @@ impl Groups {
         key.clear();
         if grouping.needs_labels() {
             visit(&mut |name, value| grouping.push_key(key, name, value));
+        } else if !known.is_empty() {
+            return 0;
         }
         if let Some(group) = index.get(key.as_slice()) {
             return *group;
