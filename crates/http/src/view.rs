@@ -4,6 +4,7 @@
 //! every selection carries the caller's own matchers.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use metricstor_model::{
@@ -235,7 +236,25 @@ impl SeriesSet for Untenanted {
         self.0.labels(i).retain(|name| name != TENANT_LABEL)
     }
 
+    fn visit_labels(&self, i: usize, visit: &mut dyn FnMut(&str, &str)) {
+        self.0.visit_labels(i, &mut |name, value| {
+            if name != TENANT_LABEL {
+                visit(name, value);
+            }
+        });
+    }
+
     fn read(&self, i: usize, range: TimeRange, out: &mut Samples) -> Result<(), SelectError> {
         self.0.read(i, range, out)
+    }
+
+    fn read_each(
+        &self,
+        series: Range<usize>,
+        range: TimeRange,
+        out: &mut Samples,
+        visit: &mut dyn FnMut(usize, &mut Samples) -> ControlFlow<()>,
+    ) -> Result<(), SelectError> {
+        self.0.read_each(series, range, out, visit)
     }
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use corpus::{Corpus, Target};
 use metricstor_model::{Labels, Samples, TimeRange};
-use metricstor_storage::chunk_file::{ChunkFile, ChunkFileWriter, FileMeta, Scratch};
+use metricstor_storage::chunk_file::{ChunkFile, ChunkFileWriter, FileMeta, Scratch, SeriesKey};
 use metricstor_storage::files::Disk;
 
 const INTERVAL_MS: i64 = 15_000;
@@ -58,7 +58,9 @@ fn measure(name: &str, corpus: &Corpus, targets: usize, scrapes: usize, level: u
         written / summary.series as f64 * 1e9
     );
     let end = series.iter().filter_map(|s| s.2.timestamps.last()).max().copied().unwrap();
-    let mut references: Vec<u32> = series.iter().map(|(reference, _, _)| *reference).collect();
+    let key = |(reference, labels, _): &_| SeriesKey::new(*reference, labels);
+    let mut keys: Vec<SeriesKey> = series.iter().map(key).collect();
+    keys.sort_unstable();
     drop(series);
     for order in ["order of the file", "order of references"] {
         for (what, range) in [
@@ -67,23 +69,23 @@ fn measure(name: &str, corpus: &Corpus, targets: usize, scrapes: usize, level: u
             ("last 5 minutes", TimeRange::new(end - 300_000, end)),
         ] {
             let start = processor_seconds();
-            let samples = read(&file, &references, range);
+            let samples = read(&file, &keys, range);
             let seconds = processor_seconds() - start;
             println!(
                 "  read {what}, {order}: {:.1} M samples/s, {:.0} ns/series",
                 samples as f64 / seconds / 1e6,
-                seconds / references.len() as f64 * 1e9
+                seconds / keys.len() as f64 * 1e9
             );
         }
-        references.sort_unstable();
+        keys.sort_unstable_by_key(|key| key.series);
     }
 }
 
-fn read(file: &ChunkFile, references: &[u32], range: TimeRange) -> usize {
+fn read(file: &ChunkFile, keys: &[SeriesKey], range: TimeRange) -> usize {
     let (mut out, mut scratch, mut samples) = (Samples::default(), Scratch::default(), 0);
-    for &reference in references {
+    for &key in keys {
         out.clear();
-        file.read(reference, range, &mut out, &mut scratch).unwrap();
+        file.read(key, range, &mut out, &mut scratch).unwrap();
         samples += out.len();
     }
     samples

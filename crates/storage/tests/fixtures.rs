@@ -1,7 +1,7 @@
 //! Data directories as earlier versions left them: each opens, and holds what was written.
 //!
 //! A version that changes a format adds one: `cargo test -p metricstor-storage --test fixtures --
-//! --ignored` writes `tests/fixtures/new`, to be renamed to the version of `node.json`.
+//! --ignored` writes `tests/fixtures/new`, to be renamed to the version of the chunk files.
 
 #![allow(clippy::unwrap_used)] // a panic is the failure report
 

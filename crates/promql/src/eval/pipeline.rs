@@ -4,7 +4,7 @@
 //! Invariant: a run of series is computed without knowing the others, so that runs can be spread
 //! over threads and aggregated one after the other.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use metricstor_model::{Labels, METRIC_NAME, Samples, SeriesSet, TimeRange};
@@ -180,27 +180,20 @@ impl Pipeline<'_> {
         let intake = self.nodes.len().saturating_sub(1 + self.stages.len());
         scratch.remarked = false;
         run.frame.reserve(series.len())?;
-        for i in series {
-            self.query.interrupt.check()?;
-            self.read(scratch, i, &mut run)?;
-            let results = &mut scratch.results;
-            if results.any {
-                if intake > 0 {
-                    run.laps.lap(intake, || Cost::of_cells(&results.cells));
-                }
-                let drop_name = self.intake_drops_name();
-                let labels = match names {
-                    Names::None => self.query.no_labels.clone(),
-                    Names::OfGroup(grouping) => self.group(&mut scratch.groups, i, grouping),
-                    Names::All => self.labels(i, &mut run.ambiguous),
-                };
-                let histograms = std::mem::take(&mut results.histograms);
-                let own = !matches!(names, Names::OfGroup(_) | Names::None);
-                let size = if own { labels.size() } else { 0 };
-                run.frame.charge(size + histograms_size(&histograms))?;
-                run.frame.push(Head { labels, drop_name }, &results.cells, histograms);
-            }
-        }
+        let mut samples = std::mem::take(&mut scratch.samples);
+        let mut failed = None;
+        self.query.interrupt.check()?;
+        self.series().read_each(
+            series,
+            self.times(&self.extent()),
+            &mut samples,
+            &mut |i, samples| {
+                failed = self.compute(scratch, i, samples, names, intake, &mut run).err();
+                if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            },
+        )?;
+        scratch.samples = samples;
+        failed.map_or(Ok(()), Err)?;
         for (i, stage) in self.stages.iter().enumerate() {
             stage.apply(&mut run.frame, &self.grid, &mut run.notes);
             run.laps.lap(intake + 1 + i, || Cost::of(&run.frame));
@@ -209,6 +202,39 @@ impl Pipeline<'_> {
             run.frame.heads.iter_mut().for_each(|head| head.drop_name = true);
         }
         Ok(run)
+    }
+
+    /// Computes series `i` from its samples.
+    fn compute(
+        &self,
+        scratch: &mut Scratch,
+        i: usize,
+        samples: &mut Samples,
+        names: Names<'_>,
+        intake: usize,
+        run: &mut Run,
+    ) -> Result<(), QueryError> {
+        self.query.interrupt.check()?;
+        self.take_in(scratch, i, samples, run)?;
+        let results = &mut scratch.results;
+        if !results.any {
+            return Ok(());
+        }
+        if intake > 0 {
+            run.laps.lap(intake, || Cost::of_cells(&results.cells));
+        }
+        let drop_name = self.intake_drops_name();
+        let labels = match names {
+            Names::None => self.query.no_labels.clone(),
+            Names::OfGroup(grouping) => self.group(&mut scratch.groups, i, grouping),
+            Names::All => self.labels(i, &mut run.ambiguous),
+        };
+        let histograms = std::mem::take(&mut results.histograms);
+        let own = !matches!(names, Names::OfGroup(_) | Names::None);
+        let size = if own { labels.size() } else { 0 };
+        run.frame.charge(size + histograms_size(&histograms))?;
+        run.frame.push(Head { labels, drop_name }, &results.cells, histograms);
+        Ok(())
     }
 
     /// The labels of a series' group. Those that a function drops do not count.
@@ -267,23 +293,33 @@ impl Pipeline<'_> {
         Windows::new(self.grid, extent)
     }
 
-    /// Reads series `i` and applies the intake to it.
-    fn read(&self, scratch: &mut Scratch, i: usize, run: &mut Run) -> Result<(), QueryError> {
-        self.series().read(i, self.times(&self.extent()), &mut scratch.samples)?;
-        run.laps.lap(0, || cost(&scratch.samples));
+    /// Applies the intake to the samples of series `i`.
+    fn take_in(
+        &self,
+        scratch: &mut Scratch,
+        i: usize,
+        samples: &mut Samples,
+        run: &mut Run,
+    ) -> Result<(), QueryError> {
+        run.laps.lap(0, || cost(samples));
         let besides = scratch.function.as_ref().map_or(0, RangeFunction::sample_size);
-        let samples = scratch.samples.len();
-        scratch.claim.cover(samples.saturating_mul(Track::FLOAT_SIZE + besides))?;
+        scratch.claim.cover(samples.len().saturating_mul(Track::FLOAT_SIZE + besides))?;
         if let Intake::Instant(take) = self.intake {
-            let Scratch { samples, windows, results, .. } = scratch;
+            let Scratch { windows, results, .. } = scratch;
             pick(samples, windows, take, results, &mut run.reads);
             return Ok(());
         }
-        self.apply(scratch, i, run)
+        self.apply(scratch, i, samples, run)
     }
 
-    fn apply(&self, scratch: &mut Scratch, i: usize, run: &mut Run) -> Result<(), QueryError> {
-        let Scratch { samples, track, windows, results, function, remarked, .. } = scratch;
+    fn apply(
+        &self,
+        scratch: &mut Scratch,
+        i: usize,
+        samples: &mut Samples,
+        run: &mut Run,
+    ) -> Result<(), QueryError> {
+        let Scratch { track, windows, results, function, remarked, .. } = scratch;
         let starts = self.query.options.start_timestamps
             && function.as_ref().is_some_and(|f| RangeFunction::uses_start_times(f.name));
         track.load(samples, starts);

@@ -11,26 +11,27 @@ use metricstor_chunk::timestamps::{self, Summary};
 use super::block_cache::BlockCache;
 use super::directory::Entry;
 use super::format::{CHECKSUM_SIZE, FOOTER_SIZE, FileMeta, Footer};
-use super::scratch::Scratch;
-use super::tables::Tables;
-use super::window::Window;
+use super::key::SeriesKey;
+use super::scratch::{ColumnPages, Scratch};
+use super::tables::{ColumnPage, Tables};
 use super::{BLOCK_SIZE_MAX, CHUNK_SAMPLES_MAX, ChunkFile, ChunkFileError};
 use crate::files::File;
 
 impl ChunkFile {
-    /// The entries of a directory page, at least up to the first one beyond the series.
+    /// The entries of a directory page, at least up to the first one beyond the key.
     pub(super) fn entries<'s>(
         &self,
         index: usize,
-        series: u32,
+        key: SeriesKey,
         scratch: &'s mut Scratch,
     ) -> Result<&'s [Entry], ChunkFileError> {
         if scratch.open != Some(index) {
             scratch.open = None;
-            scratch.page.turn_to(self.page_content(index, scratch.cache.as_deref())?);
+            let content = self.page_content(index, scratch.cache.as_deref())?;
+            scratch.page.turn_to(content, self.meta.version);
             scratch.open = Some(index);
         }
-        scratch.page.up_to(series).map_err(|error| {
+        scratch.page.up_to(key).map_err(|error| {
             let offset = self.tables.directory[index].offset;
             ChunkFileError::damaged(&self.path, offset, error.to_string())
         })
@@ -66,9 +67,9 @@ impl ChunkFile {
         count: usize,
         scratch: &'s mut Scratch,
     ) -> Result<&'s [i64], ChunkFileError> {
-        let Scratch { pages, columns, .. } = scratch;
+        let Scratch { cache, pages, columns, .. } = scratch;
         columns.get(entry.column, |timestamps| {
-            let (offset, bytes) = self.column_bytes(entry, pages)?;
+            let (offset, bytes) = self.column_bytes(entry, cache.as_deref(), pages)?;
             timestamps::decode(bytes, CHUNK_SAMPLES_MAX, 0..count, timestamps)
                 .map_err(|error| self.damaged_column(offset, entry, error))
         })
@@ -82,7 +83,8 @@ impl ChunkFile {
         if let Some(timestamps @ [first, .., last]) = scratch.columns.peek(entry.column) {
             return Ok(Summary { count: timestamps.len(), first: *first, last: *last });
         }
-        let (offset, bytes) = self.column_bytes(entry, &mut scratch.pages)?;
+        let Scratch { cache, pages, .. } = scratch;
+        let (offset, bytes) = self.column_bytes(entry, cache.as_deref(), pages)?;
         match Summary::read(bytes, CHUNK_SAMPLES_MAX) {
             Ok(summary) if summary.count > 0 => Ok(summary),
             Ok(_) => Err(self.damaged_column(offset, entry, "no timestamps")),
@@ -91,19 +93,20 @@ impl ChunkFile {
     }
 
     /// The offset and the verified bytes of the chunk's column; reads the column's whole page.
-    fn column_bytes<'w>(
+    fn column_bytes<'s>(
         &self,
         entry: &Entry,
-        window: &'w mut Window,
-    ) -> Result<(u64, &'w [u8]), ChunkFileError> {
+        cache: Option<&BlockCache>,
+        pages: &'s mut ColumnPages,
+    ) -> Result<(u64, &'s [u8]), ChunkFileError> {
         let address = entry.column as u64;
-        let page = self.tables.column_page(address).ok_or_else(|| {
+        let index = self.tables.column_page(address).ok_or_else(|| {
             self.damaged_column(self.footer.directory, entry, "no such column address")
         })?;
+        let page = self.tables.columns[index];
         let at = address - page.address;
         let offset = page.offset + at;
-        let bytes = window.get(&*self.file, page.offset, page.size, self.footer.directory);
-        let bytes = bytes.map_err(|error| ChunkFileError::read(&self.path, offset, error))?;
+        let bytes = pages.get(index, || self.column_page(&page, cache))?;
         let mut input = Input::new(&bytes[at as usize..]);
         let size = input.count(bytes.len(), "size of a column");
         let column = size.and_then(|size| input.take(size + CHECKSUM_SIZE));
@@ -112,6 +115,25 @@ impl ChunkFile {
         let column =
             column.ok_or_else(|| self.damaged_column(offset, entry, "timestamps checksum"))?;
         Ok((offset, column))
+    }
+
+    /// A page of columns: each of them is verified when it is used.
+    fn column_page(
+        &self,
+        page: &ColumnPage,
+        cache: Option<&BlockCache>,
+    ) -> Result<Arc<[u8]>, ChunkFileError> {
+        let size = page.size as usize;
+        if let Some(bytes) = cache.and_then(|cache| cache.get(self.id, page.offset, size)) {
+            return Ok(bytes);
+        }
+        let mut bytes = vec![0; size];
+        read_at(&*self.file, &self.path, &mut bytes, page.offset)?;
+        let bytes: Arc<[u8]> = bytes.into();
+        if let Some(cache) = cache {
+            cache.put(self.id, page.offset, Arc::clone(&bytes));
+        }
+        Ok(bytes)
     }
 
     /// The verified bytes of a block.
@@ -125,28 +147,26 @@ impl ChunkFile {
         if size > BLOCK_SIZE_MAX || end.is_none_or(|end| end > self.footer.directory) {
             return Err(self.damaged_block(entry, "block outside the file's body"));
         }
-        let Scratch { cache, cached, blocks, .. } = scratch;
-        *cached = cache.as_ref().and_then(|c| c.get(self.id, entry.offset, entry.size as usize));
-        if let Some(block) = cached {
+        if scratch.cache.is_some() {
+            self.find_extent(entry, scratch)?;
+        }
+        if let Some(block) = scratch.extent.block(entry) {
             return Ok(block);
         }
+        let blocks = &mut scratch.blocks;
         let block = blocks.get(&*self.file, entry.offset, size, self.footer.directory);
         let block = block.map_err(|error| ChunkFileError::read(&self.path, entry.offset, error))?;
         let block = self.meta.checked(block, entry.offset);
-        let block = block.ok_or_else(|| self.damaged_block(entry, "block checksum"))?;
-        if let Some(cache) = cache {
-            cache.put(self.id, entry.offset, block.into());
-        }
-        Ok(block)
+        block.ok_or_else(|| self.damaged_block(entry, "block checksum"))
     }
 
     pub(super) fn damaged_block(&self, entry: &Entry, what: impl Display) -> ChunkFileError {
-        let what = format!("series {}: {what}", entry.series);
+        let what = format!("series {}: {what}", entry.key.series);
         ChunkFileError::damaged(&self.path, entry.offset, what)
     }
 
     fn damaged_column(&self, offset: u64, entry: &Entry, what: impl Display) -> ChunkFileError {
-        let what = format!("timestamps of series {}: {what}", entry.series);
+        let what = format!("timestamps of series {}: {what}", entry.key.series);
         ChunkFileError::damaged(&self.path, offset, what)
     }
 }
@@ -167,7 +187,8 @@ pub(super) fn read_tables(
     read_at(file, path, &mut bytes, footer.tables)?;
     let content = meta.checked(&bytes, footer.tables);
     let content = content.ok_or_else(|| damaged("tables checksum"))?;
-    Tables::read(content, footer.directory).map_err(|error| damaged(&error.to_string()))
+    Tables::read(content, footer.directory, meta.version)
+        .map_err(|error| damaged(&error.to_string()))
 }
 
 pub(super) fn read_at(

@@ -1,18 +1,19 @@
-//! Directory pages: which chunks a file holds, ordered by series and time, a few bytes each.
+//! Directory pages: which chunks a file holds, ordered by metric, series and time, a few bytes each.
 
 use std::sync::Arc;
 
 use metricstor_chunk::{DecodeError, Input, put_signed, put_varint};
 
-use super::format::CHECKSUM_SIZE;
+use super::format::{CHECKSUM_SIZE, Version};
+use super::key::SeriesKey;
 
-/// Chunks in a page: a page costs 16 bytes of memory, looking up a chunk decodes its page up to there.
+/// Chunks in a page: a page costs 24 bytes of memory, looking up a chunk decodes its page up to there.
 pub const PAGE_CHUNKS: usize = 32;
 
 /// Where one chunk is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Entry {
-    pub series: u32,
+    pub key: SeriesKey,
     /// The address of its timestamps.
     pub column: u32,
     /// The offset of its block in the file.
@@ -23,25 +24,26 @@ pub struct Entry {
 
 impl Entry {
     /// Where a block that follows this one begins.
-    fn end(&self) -> u64 {
+    pub fn end(&self) -> u64 {
         self.offset.wrapping_add(self.size as u64 + CHECKSUM_SIZE as u64)
     }
 
     fn put(&self, before: Self, out: &mut Vec<u8>) {
-        put_varint(out, (self.series - before.series) as u64);
+        self.key.put(before.key, out);
         put_signed(out, self.column as i64 - before.column as i64);
         put_signed(out, self.offset.wrapping_sub(before.end()) as i64);
         put_varint(out, self.size as u64);
     }
 
-    fn read(input: &mut Input<'_>, before: Self) -> Result<Self, DecodeError> {
+    #[inline]
+    fn read(input: &mut Input<'_>, before: Self, version: Version) -> Result<Self, DecodeError> {
         let invalid = || DecodeError::Invalid("directory entry");
-        let series = u32::try_from(input.varint()?).ok().and_then(|d| before.series.checked_add(d));
+        let key = SeriesKey::read(input, before.key, version)?;
         let column = (before.column as i64).checked_add(input.signed()?);
         let offset = before.end().wrapping_add_signed(input.signed()?);
         let size = u32::try_from(input.varint()?).map_err(|_| invalid())?;
         Ok(Self {
-            series: series.ok_or_else(invalid)?,
+            key,
             column: column.and_then(|c| u32::try_from(c).ok()).ok_or_else(invalid)?,
             offset,
             size,
@@ -49,7 +51,7 @@ impl Entry {
     }
 }
 
-/// Appends a page; the entries are ordered by series.
+/// Appends a page; the entries are ordered by key.
 pub fn put_page(entries: &[Entry], out: &mut Vec<u8>) {
     let mut before = Entry::default();
     for entry in entries {
@@ -61,6 +63,7 @@ pub fn put_page(entries: &[Entry], out: &mut Vec<u8>) {
 /// A verified page, decoded as far as it was looked into: entries follow from those before them.
 pub struct Page {
     content: Arc<[u8]>,
+    version: Version,
     /// How much of it is decoded.
     at: usize,
     entries: Vec<Entry>,
@@ -68,32 +71,56 @@ pub struct Page {
 
 impl Default for Page {
     fn default() -> Self {
-        Self { content: Arc::new([]), at: 0, entries: Vec::new() }
+        let (content, version) = (Arc::from([]), Version::default());
+        Self { content, version, at: 0, entries: Vec::new() }
     }
 }
 
 impl Page {
-    /// Becomes another page.
-    pub fn turn_to(&mut self, content: Arc<[u8]>) {
-        self.content = content;
+    /// Becomes another page, of a file of this version.
+    pub fn turn_to(&mut self, content: Arc<[u8]>, version: Version) {
+        (self.content, self.version) = (content, version);
         self.at = 0;
         self.entries.clear();
     }
 
-    /// The entries up to the first one beyond the series, at least.
-    pub fn up_to(&mut self, series: u32) -> Result<&[Entry], DecodeError> {
+    /// The entries up to the first one beyond the key, at least.
+    pub fn up_to(&mut self, key: SeriesKey) -> Result<&[Entry], DecodeError> {
         let mut input = Input::new(&self.content[self.at..]);
         let mut last = self.entries.last().copied().unwrap_or_default();
-        while last.series <= series && !input.rest().is_empty() {
-            last = Entry::read(&mut input, last)?;
+        while last.key <= key && !input.rest().is_empty() {
+            last = Entry::read(&mut input, last, self.version)?;
             self.entries.push(last);
             self.at = self.content.len() - input.rest().len();
         }
         Ok(&self.entries)
     }
 
+    /// The entries whose blocks are read together with that of `entry`: they follow each other in the
+    /// file and take at most `size` bytes, if they are more than one. Empty if it is of another page.
+    pub fn together(&mut self, entry: &Entry, size: u64) -> Result<&[Entry], DecodeError> {
+        let mut rest = self.up_to(SeriesKey::MAX)?;
+        while !rest.is_empty() {
+            let (run, after) = rest.split_at(run_length(rest, size));
+            if run.contains(entry) {
+                return Ok(run);
+            }
+            rest = after;
+        }
+        Ok(&[])
+    }
+
     /// What was looked into so far.
     pub fn decoded(&self) -> &[Entry] {
         &self.entries
     }
+}
+
+/// Of how many entries, from the first on, the blocks are read together.
+fn run_length(entries: &[Entry], size: u64) -> usize {
+    let start = entries[0].offset;
+    let goes_on = |pair: &&[Entry]| {
+        pair[1].offset == pair[0].end() && pair[1].end().wrapping_sub(start) <= size
+    };
+    1 + entries.windows(2).take_while(goes_on).count()
 }

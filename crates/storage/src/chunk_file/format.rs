@@ -12,12 +12,26 @@ pub const FOOTER_SIZE: usize = 96;
 pub const CHECKSUM_SIZE: usize = 4;
 const HEADER_MAGIC: [u8; 8] = *b"MSCHUNKS";
 const FOOTER_MAGIC: [u8; 8] = *b"MSCHUNKE";
-const VERSION: u16 = 3;
-/// Its checksums do not say where their bytes stand.
-const WITHOUT_PLACES: u16 = 2;
 
 /// The level of files that cover a month.
 pub const DENSE_LEVEL: u8 = 3;
+
+/// What a file's bytes mean; merges leave the earlier versions behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Version {
+    /// Checksums do not say where their bytes stand.
+    Two = 2,
+    /// The directory is ordered by series alone.
+    Three = 3,
+    #[default]
+    Four = 4,
+}
+
+impl Version {
+    fn read(number: u16) -> Option<Self> {
+        [Self::Two, Self::Three, Self::Four].into_iter().find(|version| *version as u16 == number)
+    }
+}
 
 /// What the columns of a file are; downsampled aggregates will be further kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,19 +50,19 @@ pub struct FileMeta {
     /// The shard's log index up to which deletions are done here. No sample is from an entry later than
     /// the next; of that one perhaps a part, for entries are applied in steps.
     pub position: u64,
-    /// Is the file of the version before places were part of the checksums?
-    pub without_places: bool,
+    pub version: Version,
 }
 
 impl FileMeta {
     pub fn new(level: u8, shard: u32) -> Self {
         let kind = ColumnKind::Samples;
-        Self { level, shard, kind, position: 0, without_places: false }
+        Self { level, shard, kind, position: 0, version: Version::default() }
     }
 
     /// The checksum of bytes that stand at `place`: others, whole in themselves, do not pass for them.
     pub(super) fn checksum(&self, bytes: &[u8], place: u64) -> u32 {
-        let place = if self.without_places { 0 } else { crc32c::crc32c(&place.to_le_bytes()) };
+        let has_place = self.version >= Version::Three;
+        let place = if has_place { crc32c::crc32c(&place.to_le_bytes()) } else { 0 };
         crc32c::crc32c_append(place, bytes)
     }
 
@@ -67,8 +81,7 @@ impl FileMeta {
     pub(super) fn header(&self) -> [u8; HEADER_SIZE] {
         let mut header = [0; HEADER_SIZE];
         header[..8].copy_from_slice(&HEADER_MAGIC);
-        let version = if self.without_places { WITHOUT_PLACES } else { VERSION };
-        header[8..10].copy_from_slice(&version.to_le_bytes());
+        header[8..10].copy_from_slice(&(self.version as u16).to_le_bytes());
         header[10] = self.level;
         header[11] = self.kind as u8;
         header[12..16].copy_from_slice(&self.shard.to_le_bytes());
@@ -84,19 +97,16 @@ impl FileMeta {
         if !is_sealed(header, 28) {
             return Err(ChunkFileError::damaged(path, 0, "header checksum"));
         }
-        let version = u16::from_le_bytes([header[8], header[9]]);
+        let number = u16::from_le_bytes([header[8], header[9]]);
         let unsupported =
             |what, found| ChunkFileError::Unsupported { path: path.to_owned(), what, found };
-        if !(WITHOUT_PLACES..=VERSION).contains(&version) {
-            return Err(unsupported("version", version));
-        }
+        let version = Version::read(number).ok_or_else(|| unsupported("version", number))?;
         let kind = match header[11] {
             0 => ColumnKind::Samples,
             other => return Err(unsupported("column kind", other as u16)),
         };
         let (shard, position) = (u32_at(header, 12), u64_at(header, 16));
-        let without_places = version == WITHOUT_PLACES;
-        Ok(Self { level: header[10], shard, kind, position, without_places })
+        Ok(Self { level: header[10], shard, kind, position, version })
     }
 }
 

@@ -3,7 +3,7 @@
 use metricstor_model::{Labels, Samples, TimeRange};
 
 use super::labels::LabelReader;
-use super::{ChunkFile, ChunkFileError, Scratch};
+use super::{ChunkFile, ChunkFileError, Scratch, SeriesKey};
 
 /// Yields every series of the inputs once: in the order in which the first input was written, then
 /// what only the second has, and so on. The caller paces and cancels.
@@ -40,8 +40,9 @@ impl<'a> Merge<'a> {
     /// The next series; its samples replace the content of `samples`. `None` at the end.
     pub fn next(&mut self, samples: &mut Samples) -> Result<Option<(u32, Labels)>, ChunkFileError> {
         while let Some((series, labels)) = self.next_labels()? {
-            if !self.was_yielded(series)? {
-                self.join(series, samples)?;
+            let key = SeriesKey::new(series, &labels);
+            if !self.was_yielded(key)? {
+                self.join(key, samples)?;
                 return Ok(Some((series, labels)));
             }
         }
@@ -67,22 +68,22 @@ impl<'a> Merge<'a> {
     }
 
     /// Did an earlier input have the series?
-    fn was_yielded(&mut self, series: u32) -> Result<bool, ChunkFileError> {
+    fn was_yielded(&mut self, key: SeriesKey) -> Result<bool, ChunkFileError> {
         let earlier = self.inputs[..self.input].iter().zip(&mut self.scratches);
         for (file, scratch) in earlier {
-            if file.contains(series, scratch)? {
+            if file.contains(key, scratch)? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn join(&mut self, series: u32, samples: &mut Samples) -> Result<(), ChunkFileError> {
+    fn join(&mut self, key: SeriesKey, samples: &mut Samples) -> Result<(), ChunkFileError> {
         samples.clear();
         for (file, scratch) in self.inputs.iter().zip(&mut self.scratches) {
             self.part.clear();
-            file.read(series, TimeRange::ALL, &mut self.part, scratch)?;
-            (self.edit)(file, series, &mut self.part);
+            file.read(key, TimeRange::ALL, &mut self.part, scratch)?;
+            (self.edit)(file, key.series, &mut self.part);
             if self.part.timestamps.first() > samples.timestamps.last() {
                 append(&self.part, samples, 0..self.part.len());
             } else if !self.part.is_empty() {

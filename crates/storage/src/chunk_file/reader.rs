@@ -12,6 +12,7 @@ use roaring::RoaringBitmap;
 use super::blocks::{read_at, read_tables};
 use super::directory::Entry;
 use super::format::{FOOTER_SIZE, FileMeta, Footer, HEADER_SIZE};
+use super::key::SeriesKey;
 use super::scratch::Scratch;
 use super::tables::Tables;
 use super::{ChunkFileError, DECODED_HISTOGRAMS_SIZE_MAX};
@@ -39,7 +40,7 @@ struct Wanted {
 }
 
 impl ChunkFile {
-    /// Opens and verifies what stays in memory (about half a byte per chunk); directory pages
+    /// Opens and verifies what stays in memory (three quarters of a byte per chunk); directory pages
     /// and blocks are verified when they are read.
     pub fn open(files: &dyn Files, path: &Path) -> Result<Self, ChunkFileError> {
         static IDS: AtomicU64 = AtomicU64::new(1);
@@ -106,9 +107,9 @@ impl ChunkFile {
     }
 
     /// Does the file hold samples of the series?
-    pub fn contains(&self, series: u32, scratch: &mut Scratch) -> Result<bool, ChunkFileError> {
+    pub fn contains(&self, key: SeriesKey, scratch: &mut Scratch) -> Result<bool, ChunkFileError> {
         let mut found = false;
-        self.for_chunks(series, scratch, |_, _| {
+        self.for_chunks(key, scratch, |_, _| {
             found = true;
             Ok(false)
         })?;
@@ -118,10 +119,10 @@ impl ChunkFile {
     /// Adds the references of all series of the file.
     pub fn collect_series(&self, all: &mut RoaringBitmap) -> Result<(), ChunkFileError> {
         let mut scratch = Scratch::default();
-        scratch.belong_to(self.id);
+        scratch.belong_to(self);
         for page in 0..self.tables.directory.len() {
-            let entries = self.entries(page, u32::MAX, &mut scratch)?;
-            all.extend(entries.iter().map(|entry| entry.series));
+            let entries = self.entries(page, SeriesKey::MAX, &mut scratch)?;
+            all.extend(entries.iter().map(|entry| entry.key.series));
         }
         Ok(())
     }
@@ -129,13 +130,13 @@ impl ChunkFile {
     /// Does the file hold samples of the series inside `range`? Decodes no values.
     pub fn contains_in(
         &self,
-        series: u32,
+        key: SeriesKey,
         range: TimeRange,
         scratch: &mut Scratch,
     ) -> Result<bool, ChunkFileError> {
         let mut found = false;
         let mut times = Samples::default();
-        self.for_chunks(series, scratch, |entry, scratch| {
+        self.for_chunks(key, scratch, |entry, scratch| {
             let overlap = self.timestamps(entry, range, &mut times, scratch)?;
             found = !times.is_empty();
             Ok(!found && !matches!(overlap, Overlap::After))
@@ -148,7 +149,7 @@ impl ChunkFile {
     /// Decodes only the blocks that overlap. On an error `out` is as before.
     pub fn read(
         &self,
-        series: u32,
+        key: SeriesKey,
         range: TimeRange,
         out: &mut Samples,
         scratch: &mut Scratch,
@@ -157,7 +158,7 @@ impl ChunkFile {
             return Ok(());
         }
         let before = Lengths::of(out);
-        let read = self.for_chunks(series, scratch, |entry, scratch| {
+        let read = self.for_chunks(key, scratch, |entry, scratch| {
             match self.timestamps(entry, range, out, scratch)? {
                 Overlap::Before => Ok(true),
                 Overlap::After => Ok(false),
@@ -173,11 +174,11 @@ impl ChunkFile {
     /// The last sample of a series: its timestamp and value (meaningless beside a histogram).
     pub fn last_sample(
         &self,
-        series: u32,
+        key: SeriesKey,
         scratch: &mut Scratch,
     ) -> Result<Option<(i64, f64)>, ChunkFileError> {
         let mut last = None;
-        self.for_chunks(series, scratch, |entry, _| {
+        self.for_chunks(key, scratch, |entry, _| {
             last = Some(entry);
             Ok(true)
         })?;
@@ -194,11 +195,11 @@ impl ChunkFile {
     /// a chunk with NaN, staleness markers or histograms has no aggregates.
     pub fn stats(
         &self,
-        series: u32,
+        key: SeriesKey,
         scratch: &mut Scratch,
     ) -> Result<Vec<(TimeRange, Option<Stats>)>, ChunkFileError> {
         let mut all = Vec::new();
-        self.for_chunks(series, scratch, |entry, scratch| {
+        self.for_chunks(key, scratch, |entry, scratch| {
             let column = self.column(&entry, scratch)?;
             let block = self.block(&entry, scratch)?;
             let stats = body::stats(block, column.count);
@@ -212,20 +213,21 @@ impl ChunkFile {
     /// Hands over the series' chunks in time order until the visitor has enough (`false`).
     fn for_chunks(
         &self,
-        series: u32,
+        key: SeriesKey,
         scratch: &mut Scratch,
         mut visit: impl FnMut(Entry, &mut Scratch) -> Result<bool, ChunkFileError>,
     ) -> Result<(), ChunkFileError> {
-        scratch.belong_to(self.id);
+        scratch.belong_to(self);
+        let key = key.in_version(self.meta.version);
         let pages = &self.tables.directory;
-        let mut page = self.tables.directory_page(series);
-        while pages.get(page).is_some_and(|page| page.first <= series) {
-            let entries = self.entries(page, series, scratch)?;
-            let first = entries.partition_point(|entry| entry.series < series);
+        let mut page = self.tables.directory_page(key, scratch.open.unwrap_or(0));
+        while pages.get(page).is_some_and(|page| page.first <= key) {
+            let entries = self.entries(page, key, scratch)?;
+            let first = entries.partition_point(|entry| entry.key < key);
             for i in first.. {
                 // The visitor never touches the directory page.
                 match scratch.page.decoded().get(i).copied() {
-                    Some(entry) if entry.series == series => {
+                    Some(entry) if entry.key == key => {
                         if !visit(entry, scratch)? {
                             return Ok(());
                         }

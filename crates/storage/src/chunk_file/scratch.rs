@@ -1,31 +1,37 @@
-//! What a reader keeps between reads of one file: the directory page, windows, decoded columns.
+//! What a reader keeps between reads of one file: the directory page, a window, columns.
 
 use std::sync::Arc;
 
 use super::block_cache::BlockCache;
 use super::directory::Page;
+use super::extent::Extent;
 use super::window::Window;
+use super::{CHUNK_SAMPLES_MAX, ChunkFile};
 
-/// Decoded columns kept. A file of scrapes has one per target and chunk: series of the same
-/// target, read one after another, share the work.
-const COLUMNS: usize = 64;
+/// Decoded columns kept, if they are as long as can be. A file of scrapes has one per target and
+/// chunk, and each of a target's series has it: many short ones are kept where few long ones are.
+const COLUMNS_MIN: usize = 64;
+const COLUMNS_MAX: usize = 2048;
+
+/// Pages of columns kept: series of one metric have the columns of many targets.
+const COLUMN_PAGES: usize = 16;
 
 /// Buffers for [`ChunkFile::read`](super::ChunkFile::read); one per reading thread, fastest when used for one file.
 ///
-/// At most about 4.5 MiB, and only after reading that much.
+/// At most about 5 MiB, and only after reading that much.
 #[derive(Default)]
 pub struct Scratch {
     /// Where blocks are looked for first, and kept; a reader that needs each block once has none.
     pub(super) cache: Option<Arc<BlockCache>>,
-    /// The block that was found there last.
-    pub(super) cached: Option<Arc<[u8]>>,
+    /// The blocks that were found there last.
+    pub(super) extent: Extent,
     /// The file that the content belongs to.
     file: u64,
     /// Which directory page `page` is.
     pub(super) open: Option<usize>,
     pub(super) page: Page,
     pub(super) blocks: Window,
-    pub(super) pages: Window,
+    pub(super) pages: ColumnPages,
     pub(super) columns: Columns,
 }
 
@@ -38,22 +44,50 @@ impl Scratch {
     }
 
     /// Forgets everything that belongs to another file.
-    pub(super) fn belong_to(&mut self, file: u64) {
-        if self.file != file {
-            self.file = file;
+    pub(super) fn belong_to(&mut self, file: &ChunkFile) {
+        if self.file != file.id {
+            self.file = file.id;
             self.open = None;
-            self.cached = None;
+            self.extent = Extent::default();
             self.blocks.clear();
-            self.pages.clear();
-            self.columns.slots.iter_mut().for_each(|slot| slot.address = None);
+            self.pages = ColumnPages::default();
+            self.columns.start(file.footer.samples / file.footer.chunks.max(1));
         }
     }
 }
 
-/// A cache with one place per column address; a column replaces the one in its place.
+/// The column pages that were used last, each in the one place that there is for it.
 #[derive(Default)]
+pub struct ColumnPages {
+    pages: [Option<(usize, Arc<[u8]>)>; COLUMN_PAGES],
+}
+
+impl ColumnPages {
+    /// The bytes of a page; `load` reads them if they are not there.
+    pub fn get<E>(
+        &mut self,
+        index: usize,
+        load: impl FnOnce() -> Result<Arc<[u8]>, E>,
+    ) -> Result<&[u8], E> {
+        let place = &mut self.pages[index % COLUMN_PAGES];
+        if place.as_ref().is_none_or(|(known, _)| *known != index) {
+            *place = Some((index, load()?));
+        }
+        Ok(place.as_ref().map_or(&[], |(_, bytes)| bytes))
+    }
+}
+
+/// A cache with one place per column address; a column replaces the one in its place.
 pub struct Columns {
     slots: Vec<Column>,
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        let mut columns = Self { slots: Vec::new() };
+        columns.start(CHUNK_SAMPLES_MAX as u64);
+        columns
+    }
 }
 
 #[derive(Default)]
@@ -63,9 +97,21 @@ pub struct Column {
 }
 
 impl Columns {
+    /// Forgets all, for columns of about this length.
+    fn start(&mut self, length: u64) {
+        let samples = COLUMNS_MIN * CHUNK_SAMPLES_MAX;
+        let count = samples / usize::try_from(length).unwrap_or(usize::MAX).max(1);
+        let count = count.clamp(COLUMNS_MIN, COLUMNS_MAX).next_power_of_two();
+        if count != self.slots.len() {
+            self.slots.clear();
+            self.slots.resize_with(count, Column::default);
+        }
+        self.slots.iter_mut().for_each(|slot| slot.address = None);
+    }
+
     /// The timestamps of a column, if they are there.
     pub fn peek(&self, address: u32) -> Option<&[i64]> {
-        let column = self.slots.get(slot(address))?;
+        let column = self.slots.get(self.slot(address))?;
         (column.address == Some(address)).then_some(&column.timestamps)
     }
 
@@ -75,8 +121,8 @@ impl Columns {
         address: u32,
         fill: impl FnOnce(&mut Vec<i64>) -> Result<(), E>,
     ) -> Result<&[i64], E> {
-        self.slots.resize_with(COLUMNS, Column::default);
-        let slot = &mut self.slots[slot(address)];
+        let slot = self.slot(address);
+        let slot = &mut self.slots[slot];
         if slot.address != Some(address) {
             slot.address = None;
             slot.timestamps.clear();
@@ -85,9 +131,9 @@ impl Columns {
         }
         Ok(&slot.timestamps)
     }
-}
 
-/// Multiplicative hashing: addresses of one file differ in all bits.
-fn slot(address: u32) -> usize {
-    (address.wrapping_mul(0x9e37_79b1) >> 16) as usize % COLUMNS
+    /// Multiplicative hashing: addresses of one file differ in all bits.
+    fn slot(&self, address: u32) -> usize {
+        (address.wrapping_mul(0x9e37_79b1) >> 16) as usize % self.slots.len()
+    }
 }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::blocks::read_at;
 use super::format::CHECKSUM_SIZE;
 use super::labels::LabelReader;
-use super::{ChunkFile, ChunkFileError, EXTENSION, Exemplars, FileMeta, Scratch};
+use super::{ChunkFile, ChunkFileError, EXTENSION, Exemplars, FileMeta, Scratch, SeriesKey};
 
 /// One place where a file is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,16 +125,17 @@ impl ChunkFile {
 
     fn verify_chunks(&self, found: &mut Findings) -> Result<(), ChunkFileError> {
         let mut scratch = Scratch::default();
+        scratch.belong_to(self);
         let mut samples = Samples::default();
         let mut chunks = 0u64;
         for page in 0..self.tables.directory.len() {
-            let entries = self.entries(page, u32::MAX, &mut scratch).map(<[_]>::to_vec);
+            let entries = self.entries(page, SeriesKey::MAX, &mut scratch).map(<[_]>::to_vec);
             let Some(entries) = found.note(None, entries)? else { continue };
             for entry in entries {
                 chunks += 1;
                 samples.clear();
                 let decoded = self.decode_chunk(&entry, &mut samples, &mut scratch);
-                found.note(Some(entry.series), decoded)?;
+                found.note(Some(entry.key.series), decoded)?;
                 if found.is_full() {
                     return Ok(());
                 }

@@ -3,12 +3,13 @@
 use metricstor_chunk::{DecodeError, Input, put_varint};
 
 use super::BLOCK_SIZE_MAX;
-use super::format::{CHECKSUM_SIZE, HEADER_SIZE};
+use super::format::{CHECKSUM_SIZE, HEADER_SIZE, Version};
+use super::key::SeriesKey;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DirectoryPage {
-    /// The series of its first chunk.
-    pub first: u32,
+    /// Of its first chunk.
+    pub first: SeriesKey,
     pub offset: u64,
     /// Without checksum.
     pub size: u32,
@@ -51,9 +52,9 @@ pub struct Tables {
 impl Tables {
     pub fn put(&self, out: &mut Vec<u8>) {
         put_varint(out, self.directory.len() as u64);
-        let mut first = 0;
+        let mut first = SeriesKey::default();
         for page in &self.directory {
-            put_varint(out, (page.first - first) as u64);
+            page.first.put(first, out);
             put_varint(out, page.size as u64);
             first = page.first;
         }
@@ -86,18 +87,18 @@ impl Tables {
 
     /// `directory` is the offset of the first directory page. A row takes at least two bytes, so
     /// memory is bounded by a small multiple of the tables' size.
-    pub fn read(bytes: &[u8], directory: u64) -> Result<Self, DecodeError> {
+    pub fn read(bytes: &[u8], directory: u64, version: Version) -> Result<Self, DecodeError> {
         let mut input = Input::new(bytes);
         let input = &mut input;
         let mut tables = Self::default();
-        let (mut first, mut offset) = (0u32, directory);
+        let (mut first, mut offset) = (SeriesKey::default(), directory);
         for _ in 0..input.count(bytes.len(), "number of directory pages")? {
-            let delta = input.count(u32::MAX as usize, "series")? as u32;
-            first = first.checked_add(delta).ok_or(DecodeError::Invalid("series"))?;
+            first = SeriesKey::read(input, first, version)?;
             let size = block_size(input)? as u32;
             tables.directory.push(DirectoryPage { first, offset, size });
             offset = offset.saturating_add(size as u64 + CHECKSUM_SIZE as u64);
         }
+        tables.directory.shrink_to_fit();
         let (mut address, mut end) = (0u64, HEADER_SIZE as u64);
         for _ in 0..input.count(bytes.len(), "number of column pages")? {
             let offset = end.saturating_add(input.varint()?);
@@ -130,16 +131,24 @@ impl Tables {
         }
     }
 
-    /// The column page with this address.
-    pub fn column_page(&self, address: u64) -> Option<&ColumnPage> {
+    /// The index of the column page with this address.
+    pub fn column_page(&self, address: u64) -> Option<usize> {
         let after = self.columns.partition_point(|page| page.address <= address);
-        self.columns[..after].last().filter(|page| address < page.address + page.size)
+        let index = after.checked_sub(1)?;
+        let page = self.columns[index];
+        (address < page.address + page.size).then_some(index)
     }
 
-    /// The index of the first directory page that may hold chunks of the series.
-    pub fn directory_page(&self, series: u32) -> usize {
+    /// The index of the first directory page that may hold chunks of the series; `guess` is looked
+    /// at before all others.
+    pub fn directory_page(&self, key: SeriesKey, guess: usize) -> usize {
         // A series' chunks may begin at the end of the page before the one that it starts.
-        self.directory.partition_point(|page| page.first < series).saturating_sub(1)
+        let is_before = |page: &DirectoryPage| page.first < key;
+        let ends = |page: Option<&DirectoryPage>| page.is_none_or(|page| !is_before(page));
+        if self.directory.get(guess).is_some_and(is_before) && ends(self.directory.get(guess + 1)) {
+            return guess;
+        }
+        self.directory.partition_point(is_before).saturating_sub(1)
     }
 
     /// The bytes of memory the tables take.

@@ -11,6 +11,7 @@ use super::columns::Columns;
 use super::directory::{Entry, PAGE_CHUNKS, put_page};
 use super::exemplars::ExemplarWriter;
 use super::format::{FOOTER_SIZE, FileMeta, Footer};
+use super::key::SeriesKey;
 use super::labels::LabelWriter;
 use super::output::{Output, Published};
 use super::tables::{DirectoryPage, Tables};
@@ -84,8 +85,9 @@ impl<'f> ChunkFileWriter<'f> {
             return Ok(());
         };
         check(series, samples)?;
+        let key = SeriesKey::new(series, labels);
         for range in chunks(samples) {
-            self.add_chunk(series, samples, range)?;
+            self.add_chunk(key, samples, range)?;
         }
         self.labels.add(series, labels, &mut self.output)?;
         self.series += 1;
@@ -97,7 +99,7 @@ impl<'f> ChunkFileWriter<'f> {
 
     fn add_chunk(
         &mut self,
-        series: u32,
+        key: SeriesKey,
         samples: &Samples,
         range: Range<usize>,
     ) -> Result<(), ChunkFileError> {
@@ -109,7 +111,7 @@ impl<'f> ChunkFileWriter<'f> {
         })?;
         let too_large = |_| ChunkFileError::TooLarge { what: "a chunk", limit: u32::MAX as u64 };
         let size = u32::try_from(size).map_err(too_large)?;
-        self.entries.push(Entry { series, column, offset, size });
+        self.entries.push(Entry { key, column, offset, size });
         Ok(())
     }
 
@@ -137,8 +139,8 @@ impl<'f> ChunkFileWriter<'f> {
         let labels = self.labels.finish(&mut self.output)?;
         let (frames, exemplars) = self.exemplars.finish(&mut self.output)?;
         // Stable: the chunks of a series stay in time order.
-        self.entries.sort_by_key(|entry| entry.series);
-        let distinct = self.entries.chunk_by(|a, b| a.series == b.series).count() as u64;
+        self.entries.sort_by_key(|entry| entry.key);
+        let distinct = self.entries.chunk_by(|a, b| a.key == b.key).count() as u64;
         if distinct != self.series {
             return Err(ChunkFileError::DuplicateSeries);
         }
@@ -147,7 +149,7 @@ impl<'f> ChunkFileWriter<'f> {
         for entries in self.entries.chunks(PAGE_CHUNKS) {
             let offset = self.output.offset();
             let size = self.output.put_checked(|out| put_page(entries, out))? as u32;
-            tables.directory.push(DirectoryPage { first: entries[0].series, offset, size });
+            tables.directory.push(DirectoryPage { first: entries[0].key, offset, size });
         }
         let footer = Footer {
             directory: start,

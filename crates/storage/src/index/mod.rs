@@ -15,6 +15,8 @@ mod texts;
 use metricstor_model::{Labels, SeriesId};
 use roaring::RoaringBitmap;
 
+use crate::chunk_file::{SeriesKey, metric_hash};
+
 pub use cardinality::Cardinality;
 use pairs::Pairs;
 pub(crate) use series::PairNumbers;
@@ -135,10 +137,20 @@ impl Index {
         self.series.pairs(series)
     }
 
-    /// The number of the series' metric name pair: equal for series of one metric.
-    pub fn metric(&self, series: u32) -> u32 {
-        let pair = self.pairs.metric_name().and_then(|name| self.pair_named(series, name));
-        pair.unwrap_or(u32::MAX)
+    /// The place of a series in chunk files.
+    pub fn key(&self, series: u32) -> SeriesKey {
+        let key = self.keys(std::iter::once(series)).next();
+        key.unwrap_or(SeriesKey { metric: 0, series })
+    }
+
+    /// The places of series in chunk files.
+    pub fn keys(&self, series: impl Iterator<Item = u32>) -> impl Iterator<Item = SeriesKey> {
+        let name = self.pairs.metric_name();
+        series.map(move |series| {
+            let pair = name.and_then(|name| self.pair_named(series, name));
+            let metric = metric_hash(pair.map_or("", |pair| self.pairs.text(pair).1));
+            SeriesKey { metric, series }
+        })
     }
 
     fn pair_named(&self, series: u32, name: u32) -> Option<u32> {

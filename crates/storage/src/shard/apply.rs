@@ -1,11 +1,14 @@
 //! Durable entries enter the head, in log order: the shard's state machine.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Live, Shard};
+use metricstor_model::{Samples, TimeRange};
+
+use super::{FileSet, Live, Shard};
 use crate::batch::Batch;
-use crate::head::Verdict;
+use crate::head::{History, Verdict};
+use crate::index::Index;
 use crate::outcome::{Counts, RefusalReason, WriteOutcome};
 use crate::tombstone::Tombstone;
 
@@ -13,6 +16,28 @@ use crate::tombstone::Tombstone;
 /// a late one may have to be compared with a file. Between two steps a flush may freeze a part of the
 /// entry; it is not applied yet, so the log keeps it, and a replay finds that part as duplicates.
 const APPLIED_AT_ONCE: usize = 1024;
+
+/// The chunk files as the head looks into them for late samples.
+struct Past<'a> {
+    files: &'a FileSet,
+    index: &'a RwLock<Index>,
+}
+
+impl History for Past<'_> {
+    fn end(&self) -> i64 {
+        self.files.range().map_or(i64::MIN, |range| range.end)
+    }
+
+    fn read(&self, series: u32, range: TimeRange, out: &mut Samples) {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let key = index.key(series);
+        drop(index);
+        if let Err(error) = self.files.read(key, range, out) {
+            tracing::error!(series, %error, "a late sample could not be compared with stored ones");
+            out.clear();
+        }
+    }
+}
 
 impl Shard {
     /// Applies one entry. `now` is when it arrived, or when it is replayed.
@@ -39,13 +64,14 @@ impl Shard {
         while runs.len() > 0 {
             let mut live = self.live_mut();
             let files = live.files.clone();
+            let past = Past { files: &files, index: &self.index };
             let step = start + APPLIED_AT_ONCE;
             while start < step
                 && let Some((series, end)) = runs.next()
             {
                 for i in start..*end as usize {
                     let (timestamp, bits) = (batch.timestamps[i], batch.values[i]);
-                    let verdict = live.head.append(*series, timestamp, bits, &*files);
+                    let verdict = live.head.append(*series, timestamp, bits, &past);
                     self.note(verdict, *series, timestamp, one, outcome);
                 }
                 start = *end as usize;
@@ -58,10 +84,11 @@ impl Shard {
         for some in batch.histograms.chunks(APPLIED_AT_ONCE) {
             let mut live = self.live_mut();
             let files = live.files.clone();
+            let past = Past { files: &files, index: &self.index };
             for (series, timestamp, histogram) in some {
                 let (series, timestamp) = (*series, *timestamp);
                 let histogram = histogram.clone();
-                let verdict = live.head.append_histogram(series, timestamp, histogram, &*files);
+                let verdict = live.head.append_histogram(series, timestamp, histogram, &past);
                 self.note(verdict, series, timestamp, one, outcome);
             }
         }

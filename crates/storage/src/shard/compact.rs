@@ -82,8 +82,9 @@ impl Shard {
         let mut done = Vec::new();
         for tombstone in files.tombstones() {
             let mut is_done = all_are_sound;
+            let keys = self.by_metric(&tombstone.series.iter().collect::<Vec<_>>());
             for file in files.iter().filter(|file| files.is_sound(file)) {
-                let touched = files.is_touched(file, tombstone);
+                let touched = files.is_touched(file, tombstone, &keys);
                 if !touched.inspect_err(|error| files.report(error))? {
                     continue;
                 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use metricstor_model::{Samples, SelectError, TimeRange};
 use roaring::RoaringBitmap;
 
-use crate::chunk_file::{BlockCache, ChunkFile, ChunkFileError, Exemplars, Scratch};
-use crate::head::History;
+use crate::chunk_file::{BlockCache, ChunkFile, ChunkFileError, Exemplars, Scratch, SeriesKey};
 use crate::metrics::Metrics;
 use crate::quarantine::Quarantine;
 use crate::settle::settle;
@@ -72,18 +71,19 @@ impl FileSet {
         &self.tombstones
     }
 
-    /// Does the file hold samples that this deletion hides?
+    /// Does the file hold samples that this deletion hides? `keys` are those of its series.
     pub fn is_touched(
         &self,
         file: &ChunkFile,
         tombstone: &Tombstone,
+        keys: &[SeriesKey],
     ) -> Result<bool, ChunkFileError> {
         if tombstone.position <= file.meta().position || !tombstone.range.overlaps(file.range()) {
             return Ok(false);
         }
         let mut scratch = Scratch::default();
-        for series in &tombstone.series {
-            if file.contains_in(series, tombstone.range, &mut scratch)? {
+        for key in keys {
+            if file.contains_in(*key, tombstone.range, &mut scratch)? {
                 return Ok(true);
             }
         }
@@ -117,23 +117,18 @@ impl FileSet {
         Some(TimeRange::new(start, end))
     }
 
-    /// Does any file reach into `range`?
-    pub fn overlaps(&self, range: TimeRange) -> bool {
-        self.files.iter().any(|f| f.range().overlaps(range))
-    }
-
     /// Appends a series' samples inside `range`, sorted and unique.
     pub fn read(
         &self,
-        series: u32,
+        key: SeriesKey,
         range: TimeRange,
         out: &mut Samples,
     ) -> Result<(), SelectError> {
         for file in self.files.iter().filter(|f| f.range().overlaps(range)) {
             let start = out.len();
-            self.with_scratch(file, |scratch| file.read(series, range, out, scratch))
+            self.with_scratch(file, |scratch| file.read(key, range, out, scratch))
                 .map_err(|error| self.select_error(&error))?;
-            hide(&self.tombstones, series, file.meta().position, out, start);
+            hide(&self.tombstones, key.series, file.meta().position, out, start);
             settle(out, start);
         }
         Ok(())
@@ -169,12 +164,12 @@ impl FileSet {
     }
 
     /// May a series have samples inside `range`? Looks at directories only.
-    pub fn may_hold(&self, series: u32, range: TimeRange) -> bool {
+    pub fn may_hold(&self, key: SeriesKey, range: TimeRange) -> bool {
         let mut files = self.files.iter().filter(|f| f.range().overlaps(range));
         // A damaged directory page is reported by the read that follows.
         files.any(|f| {
-            self.with_scratch(f, |scratch| f.contains(series, scratch)).unwrap_or(true)
-                && !self.is_hidden(f, series, range)
+            self.with_scratch(f, |scratch| f.contains(key, scratch)).unwrap_or(true)
+                && !self.is_hidden(f, key.series, range)
         })
     }
 
@@ -224,17 +219,4 @@ impl FileSet {
 /// A file's name in its folder.
 pub(crate) fn name(file: &ChunkFile) -> &str {
     file.path().file_name().and_then(|name| name.to_str()).unwrap_or_default()
-}
-
-impl History for FileSet {
-    fn end(&self) -> i64 {
-        self.range().map_or(i64::MIN, |range| range.end)
-    }
-
-    fn read(&self, series: u32, range: TimeRange, out: &mut Samples) {
-        if let Err(error) = FileSet::read(self, series, range, out) {
-            tracing::error!(series, %error, "a late sample could not be compared with stored ones");
-            out.clear();
-        }
-    }
 }

@@ -12,7 +12,7 @@ use metricstor_model::{Samples, TimeRange};
 
 use super::{Maintenance, Shard};
 use crate::catalog::{Block, BlockBuilder, Publication};
-use crate::chunk_file::{ChunkFile, ChunkFileWriter, FileMeta, FileSummary};
+use crate::chunk_file::{ChunkFile, ChunkFileWriter, FileMeta, FileSummary, SeriesKey};
 use crate::error::StorageError;
 use crate::head::Frozen;
 use crate::tombstone::Tombstone;
@@ -97,7 +97,7 @@ impl Shard {
         let meta = FileMeta { position, ..FileMeta::new(0, u32::from(self.number)) };
         let mut writer = ChunkFileWriter::create(&*self.files, &self.chunks_dir, meta)?;
         let mut samples = Samples::default();
-        for series in self.by_metric(frozen.series()) {
+        for SeriesKey { series, .. } in self.by_metric(&frozen.series()) {
             samples.clear();
             frozen.read(series, TimeRange::ALL, &mut samples);
             let labels = self.index().labels(series);
@@ -109,15 +109,16 @@ impl Shard {
         Ok(writer.finish()?)
     }
 
-    /// Series of one metric side by side, as queries read them.
-    pub(super) fn by_metric(&self, series: Vec<u32>) -> Vec<u32> {
-        let mut keyed = Vec::with_capacity(series.len());
+    /// Series in the order of chunk files.
+    pub fn by_metric(&self, series: &[u32]) -> Vec<SeriesKey> {
+        let mut keys = Vec::with_capacity(series.len());
         for some in series.chunks(INDEXED_AT_ONCE) {
-            let index = self.index();
-            keyed.extend(some.iter().map(|series| (index.metric(*series), *series)));
+            keys.extend(self.index().keys(some.iter().copied()));
         }
-        keyed.sort_unstable();
-        keyed.into_iter().map(|(_, series)| series).collect()
+        if !keys.is_sorted() {
+            keys.sort_unstable();
+        }
+        keys
     }
 }
 

@@ -1,45 +1,98 @@
 //! Reading a series: chunk files, frozen tier and head as one column.
 
-use std::cell::RefCell;
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use metricstor_model::{Samples, SelectError, TimeRange};
 use roaring::RoaringBitmap;
 
-use super::Shard;
-use crate::chunk_file::Exemplars;
+use super::{FileSet, Shard};
+use crate::chunk_file::{Exemplars, SeriesKey};
 use crate::settle::settle;
 
+/// Series looked up in the head under one lock, at most, and the samples after which no more are:
+/// applying and flushing wait for as many.
+const SERIES_AT_ONCE: usize = 32;
+const SAMPLES_AT_ONCE: usize = 4096;
+/// Series whose samples' presence is looked up under one lock.
+const LOOKED_UP_AT_ONCE: usize = 1024;
+
 thread_local! {
-    /// The head's part of a read, while the files' part is put before it.
-    static RECENT: RefCell<Samples> = RefCell::new(Samples::default());
+    /// The head's part of some series, while the files' part is put before it.
+    static RECENT: Cell<Vec<Recent>> = const { Cell::new(Vec::new()) };
+}
+
+struct Recent {
+    key: SeriesKey,
+    samples: Samples,
 }
 
 impl Shard {
     /// Replaces `out` by a series' samples inside `range`.
     pub fn read(
         &self,
-        series: u32,
+        key: SeriesKey,
         range: TimeRange,
         out: &mut Samples,
     ) -> Result<(), SelectError> {
-        out.clear();
-        RECENT.with_borrow_mut(|recent| {
-            recent.clear();
-            let files = {
-                let live = self.live();
-                if !live.files.overlaps(range) {
-                    live.head.read(series, range, out);
-                    return Ok(());
+        let all = &mut |_: &mut Samples| ControlFlow::Continue(());
+        self.read_each(std::iter::once(key), range, out, all).map(|_| ())
+    }
+
+    /// Reads series one after the other into `out`, and hands over each until `visit` breaks off.
+    pub fn read_each(
+        &self,
+        mut keys: impl Iterator<Item = SeriesKey>,
+        range: TimeRange,
+        out: &mut Samples,
+        visit: &mut dyn FnMut(&mut Samples) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, SelectError> {
+        let mut recent = RECENT.take();
+        loop {
+            let (count, files) = self.read_recent(&mut keys, range, &mut recent);
+            if count == 0 {
+                RECENT.set(recent);
+                return Ok(ControlFlow::Continue(()));
+            }
+            for Recent { key, samples } in &mut recent[..count] {
+                out.clear();
+                files.read(*key, range, out)?;
+                append(out, samples);
+                if visit(out).is_break() {
+                    return Ok(ControlFlow::Break(()));
                 }
-                live.head.read(series, range, recent);
-                live.files.clone()
-            };
-            files.read(series, range, out)?;
-            let start = out.len();
-            extend(out, recent);
-            settle(out, start);
-            Ok(())
-        })
+            }
+        }
+    }
+
+    /// The head's part of the next series, how many these are, and the files of the same moment.
+    fn read_recent(
+        &self,
+        keys: &mut impl Iterator<Item = SeriesKey>,
+        range: TimeRange,
+        recent: &mut Vec<Recent>,
+    ) -> (usize, Arc<FileSet>) {
+        let live = self.live();
+        let in_head = live.head.range().is_some_and(|own| own.overlaps(range));
+        let (mut count, mut samples) = (0, 0);
+        while count < SERIES_AT_ONCE
+            && samples < SAMPLES_AT_ONCE
+            && let Some(key) = keys.next()
+        {
+            if count == recent.len() {
+                recent.push(Recent { key, samples: Samples::default() });
+            }
+            let part = &mut recent[count];
+            part.key = key;
+            part.samples.clear();
+            if in_head {
+                live.head.read(key.series, range, &mut part.samples);
+            }
+            count += 1;
+            samples += part.samples.len();
+        }
+        (count, live.files.clone())
     }
 
     /// The exemplars inside `range` of the `wanted` series.
@@ -59,18 +112,32 @@ impl Shard {
         Ok(all)
     }
 
-    /// May a series have samples inside `range`?
-    pub fn may_hold(&self, series: u32, range: TimeRange) -> bool {
-        let live = self.live();
-        live.head.may_hold(series, range) || live.files.may_hold(series, range)
+    /// Keeps the series that may have samples inside `range`.
+    pub fn retain_holding(&self, keys: &mut Vec<SeriesKey>, range: TimeRange) {
+        let mut kept = Vec::with_capacity(keys.len());
+        for some in keys.chunks(LOOKED_UP_AT_ONCE) {
+            let (in_head, files) = {
+                let live = self.live();
+                let held = some.iter().map(|key| live.head.may_hold(key.series, range));
+                (held.collect::<Vec<bool>>(), live.files.clone())
+            };
+            let holds = |(key, held): &(&SeriesKey, bool)| *held || files.may_hold(**key, range);
+            kept.extend(some.iter().zip(in_head).filter(holds).map(|(key, _)| *key));
+        }
+        *keys = kept;
     }
 }
 
-fn extend(out: &mut Samples, run: &Samples) {
+/// Puts the head's part of a series behind the files'.
+fn append(out: &mut Samples, recent: &mut Samples) {
+    if out.is_empty() {
+        return std::mem::swap(out, recent);
+    }
     let start = out.len();
-    out.timestamps.extend_from_slice(&run.timestamps);
-    out.values.extend_from_slice(&run.values);
-    out.start_timestamps.extend_from_slice(&run.start_timestamps);
-    let moved = run.histograms.iter().map(|(i, h)| (start + i, h.clone()));
+    out.timestamps.extend_from_slice(&recent.timestamps);
+    out.values.extend_from_slice(&recent.values);
+    out.start_timestamps.extend_from_slice(&recent.start_timestamps);
+    let moved = recent.histograms.iter().map(|(i, h)| (start + i, h.clone()));
     out.histograms.extend(moved);
+    settle(out, start);
 }

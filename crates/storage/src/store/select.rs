@@ -1,14 +1,17 @@
 //! The walk of a selection: index → references per shard → samples on demand.
 
 use std::collections::HashSet;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use metricstor_model::{
-    Labels, Matcher, Samples, SelectError, SeriesSet, StoredExemplar, TimeRange,
+    Labels, METRIC_NAME, Matcher, Pattern, Samples, SelectError, SeriesSet, StoredExemplar,
+    TimeRange,
 };
 use roaring::RoaringBitmap;
 
 use super::{Inner, Store};
+use crate::chunk_file::{SeriesKey, metric_hash};
 use crate::index::Index;
 use crate::shard::Shard;
 
@@ -18,10 +21,12 @@ pub struct Selection {
     len: usize,
 }
 
-/// The matching series of one shard.
+/// The matching series of one shard, in the order of chunk files.
 struct Matched {
     shard: Arc<Shard>,
     series: Vec<u32>,
+    /// Where the series of each metric end, and the metric's hash.
+    metrics: Vec<(usize, u32)>,
     /// Position of the first one in the whole selection.
     start: usize,
 }
@@ -153,9 +158,41 @@ impl Inner {
             let series = shard.index().select(matchers);
             let start = len;
             len += series.len();
-            parts.push(Matched { shard: shard.clone(), series, start });
+            parts.push(Matched::new(shard, series, matchers, start));
         }
         Selection { parts, len }
+    }
+}
+
+impl Matched {
+    fn new(shard: &Arc<Shard>, series: Vec<u32>, matchers: &[Matcher], start: usize) -> Self {
+        let shard = Arc::clone(shard);
+        if let Some(metric) = matchers.iter().find_map(one_metric) {
+            let metrics = vec![(series.len(), metric_hash(metric))];
+            return Self { shard, series, metrics, start };
+        }
+        let keys = shard.by_metric(&series);
+        let mut metrics = Vec::new();
+        for run in keys.chunk_by(|a, b| a.metric == b.metric) {
+            let before = metrics.last().map_or(0, |(end, _)| *end);
+            metrics.push((before + run.len(), run[0].metric));
+        }
+        let series = keys.iter().map(|key| key.series).collect();
+        Self { shard, series, metrics, start }
+    }
+
+    fn key(&self, i: usize) -> SeriesKey {
+        let run = self.metrics.partition_point(|(end, _)| *end <= i);
+        SeriesKey { metric: self.metrics[run].1, series: self.series[i] }
+    }
+}
+
+/// The only metric that the matcher lets through.
+fn one_metric(matcher: &Matcher) -> Option<&str> {
+    let is_one = matcher.name == METRIC_NAME && !matcher.is_negative();
+    match matcher.pattern() {
+        Pattern::One(metric) if is_one => Some(metric),
+        _ => None,
     }
 }
 
@@ -172,14 +209,19 @@ fn matching(shard: &Shard, sets: &[Vec<Matcher>], range: TimeRange) -> Vec<u32> 
     }
     series.sort_unstable();
     series.dedup();
-    series.retain(|series| shard.may_hold(*series, range));
-    series
+    let mut keys = shard.by_metric(&series);
+    shard.retain_holding(&mut keys, range);
+    keys.into_iter().map(|key| key.series).collect()
 }
 
 impl Selection {
-    fn at(&self, i: usize) -> (&Shard, u32) {
-        let part = &self.parts[self.parts.partition_point(|p| p.start <= i) - 1];
-        (&part.shard, part.series[i - part.start])
+    fn part(&self, i: usize) -> &Matched {
+        &self.parts[self.parts.partition_point(|part| part.start <= i) - 1]
+    }
+
+    fn at(&self, i: usize) -> (&Shard, SeriesKey) {
+        let part = self.part(i);
+        (&part.shard, part.key(i - part.start))
     }
 }
 
@@ -189,17 +231,40 @@ impl SeriesSet for Selection {
     }
 
     fn labels(&self, i: usize) -> Labels {
-        let (shard, series) = self.at(i);
-        shard.index().labels(series)
+        let (shard, key) = self.at(i);
+        shard.index().labels(key.series)
     }
 
     fn visit_labels(&self, i: usize, visit: &mut dyn FnMut(&str, &str)) {
-        let (shard, series) = self.at(i);
-        shard.index().pairs(series).for_each(|(name, value)| visit(name, value));
+        let (shard, key) = self.at(i);
+        shard.index().pairs(key.series).for_each(|(name, value)| visit(name, value));
     }
 
     fn read(&self, i: usize, range: TimeRange, out: &mut Samples) -> Result<(), SelectError> {
-        let (shard, series) = self.at(i);
-        shard.read(series, range, out)
+        let (shard, key) = self.at(i);
+        shard.read(key, range, out)
+    }
+
+    fn read_each(
+        &self,
+        series: Range<usize>,
+        range: TimeRange,
+        out: &mut Samples,
+        visit: &mut dyn FnMut(usize, &mut Samples) -> ControlFlow<()>,
+    ) -> Result<(), SelectError> {
+        let mut next = series.start;
+        while next < series.end {
+            let part = self.part(next);
+            let end = series.end.min(part.start + part.series.len());
+            let keys = (next..end).map(|i| part.key(i - part.start));
+            let visit = &mut |samples: &mut Samples| {
+                next += 1;
+                visit(next - 1, samples)
+            };
+            if part.shard.read_each(keys, range, out, visit)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 }

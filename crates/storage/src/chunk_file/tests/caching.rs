@@ -6,7 +6,7 @@ use super::*;
 use crate::chunk_file::BlockCache;
 use crate::metrics::Metrics;
 
-fn cache(bytes: usize) -> (Arc<BlockCache>, Arc<Metrics>) {
+pub fn cache(bytes: usize) -> (Arc<BlockCache>, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
     (Arc::new(BlockCache::new(bytes, &Budget::unlimited(), metrics.clone())), metrics)
 }
@@ -22,7 +22,7 @@ fn check(files: &[(ChunkFile, Model)], cache: &Arc<BlockCache>) {
     for series in 0..500 {
         for ((file, model), scratch) in files.iter().zip(&mut scratches) {
             let mut out = Samples::default();
-            file.read(series, TimeRange::ALL, &mut out, scratch).unwrap();
+            file.read(key(series), TimeRange::ALL, &mut out, scratch).unwrap();
             assert_eq!(text(&out), text(&model[&series]));
         }
     }
@@ -35,9 +35,22 @@ fn what_was_read_once_is_not_read_again() {
     let (cache, metrics) = cache(4 << 20);
     check(&files, &cache);
     let read = metrics.blocks_read.get();
-    assert!(read >= 500, "{read}");
+    // Each block alone, for no two that follow each other belong together.
+    assert!((500..550).contains(&read), "{read}");
     check(&files, &cache);
     assert_eq!(metrics.blocks_read.get(), read);
+}
+
+#[test]
+fn neighbours_are_read_together() {
+    let disk = disk();
+    let summary = write_by(&disk, &model(), key);
+    let files = [(ChunkFile::open(&disk, &path(&summary)).unwrap(), model())];
+    let (cache, metrics) = cache(4 << 20);
+    check(&files, &cache);
+    // 16 pages of the directory, one of the columns, and an extent or two a page.
+    let read = metrics.blocks_read.get();
+    assert!((33..60).contains(&read), "{read}");
 }
 
 #[test]
@@ -57,7 +70,7 @@ fn what_is_damaged_is_not_kept() {
     let summary = write(&disk, &model());
     let file = ChunkFile::open(&disk, &path(&summary)).unwrap();
     let mut scratch = Scratch::default();
-    let entry = file.entries(0, u32::MAX, &mut scratch).unwrap()[3];
+    let entry = file.entries(0, SeriesKey::MAX, &mut scratch).unwrap()[3];
     let mut bytes = disk.content(&path(&summary)).unwrap();
     bytes[entry.offset as usize] ^= 1;
     disk.plant(&path(&summary), bytes);
@@ -66,8 +79,8 @@ fn what_is_damaged_is_not_kept() {
     for _ in 0..2 {
         let (mut scratch, mut out) = (Scratch::default(), Samples::default());
         scratch.look_into(&cache);
-        assert!(file.read(entry.series, TimeRange::ALL, &mut out, &mut scratch).is_err());
-        // The directory page alone.
-        assert_eq!(metrics.blocks_read.get(), 1);
+        assert!(file.read(entry.key, TimeRange::ALL, &mut out, &mut scratch).is_err());
+        // The pages of the directory and of columns alone.
+        assert_eq!(metrics.blocks_read.get(), 2);
     }
 }

@@ -27,7 +27,10 @@ fn chunk_files() {
             file.verify(5).unwrap();
             for series in model.keys() {
                 let mut out = Samples::default();
-                if file.read(*series, TimeRange::ALL, &mut out, &mut Scratch::default()).is_ok() {
+                if file
+                    .read(key(*series), TimeRange::ALL, &mut out, &mut Scratch::default())
+                    .is_ok()
+                {
                     assert_eq!(text(&out), text(&model[series]));
                 }
             }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use metricstor_model::{FloatHistogram, Labels, STALE_NAN, Samples, Span, TimeRange};
 use proptest::prelude::*;
 
-use super::{ChunkFile, ChunkFileWriter, FileMeta, FileSummary, Scratch};
+use super::{ChunkFile, ChunkFileWriter, FileMeta, FileSummary, Scratch, SeriesKey};
 use crate::files::{Files, Simulated};
 
 /// What a file should hold.
@@ -37,12 +37,20 @@ fn labels(series: u32) -> Labels {
     Labels::from_pairs(pairs).unwrap()
 }
 
+fn key(series: u32) -> SeriesKey {
+    SeriesKey::new(series, &labels(series))
+}
+
 /// Writes the series in the order given by their references' lowest bits: not the directory's.
 fn write(disk: &Simulated, model: &Model) -> FileSummary {
+    write_by(disk, model, |series| series.reverse_bits())
+}
+
+fn write_by<K: Ord>(disk: &Simulated, model: &Model, order: impl Fn(u32) -> K) -> FileSummary {
     let mut writer = ChunkFileWriter::create(disk, dir(), FileMeta::new(0, 7)).unwrap();
-    let mut order: Vec<_> = model.iter().collect();
-    order.sort_by_key(|(series, _)| series.reverse_bits());
-    for (series, samples) in order {
+    let mut ordered: Vec<_> = model.iter().collect();
+    ordered.sort_by_key(|(series, _)| order(**series));
+    for (series, samples) in ordered {
         writer.add(*series, &labels(*series), samples).unwrap();
     }
     writer.finish().unwrap()
@@ -58,7 +66,7 @@ fn written(disk: &Simulated, model: &Model) -> ChunkFile {
 
 fn read(file: &ChunkFile, series: u32, range: TimeRange) -> Samples {
     let mut out = Samples::default();
-    file.read(series, range, &mut out, &mut Scratch::default()).unwrap();
+    file.read(key(series), range, &mut out, &mut Scratch::default()).unwrap();
     out
 }
 

@@ -23,7 +23,7 @@ proptest! {
         for range in ranges {
             for (series, samples) in &model {
                 let mut out = Samples::default();
-                file.read(*series, range, &mut out, &mut scratch).unwrap();
+                file.read(key(*series), range, &mut out, &mut scratch).unwrap();
                 prop_assert_eq!(text(&out), text(&inside(samples, range)));
             }
         }
@@ -35,10 +35,10 @@ proptest! {
         let disk = disk();
         let file = written(&disk, &model);
         let mut scratch = Scratch::default();
-        prop_assert_eq!(file.contains(series, &mut scratch).unwrap(), model.contains_key(&series));
+        prop_assert_eq!(file.contains(key(series), &mut scratch).unwrap(), model.contains_key(&series));
         if !model.contains_key(&series) {
             prop_assert!(read(&file, series, TimeRange::ALL).is_empty());
-            prop_assert_eq!(file.last_sample(series, &mut scratch).unwrap(), None);
+            prop_assert_eq!(file.last_sample(key(series), &mut scratch).unwrap(), None);
         }
     }
 
@@ -49,8 +49,8 @@ proptest! {
         let file = written(&disk, &model);
         let mut scratch = Scratch::default();
         let mut out = Samples::default();
-        file.read(1, TimeRange::ALL, &mut out, &mut scratch).unwrap();
-        file.read(2, TimeRange::ALL, &mut out, &mut scratch).unwrap();
+        file.read(key(1), TimeRange::ALL, &mut out, &mut scratch).unwrap();
+        file.read(key(2), TimeRange::ALL, &mut out, &mut scratch).unwrap();
         let starts = |s: &Samples| (0..s.len()).map(|i| s.start_timestamps.get(i).copied().unwrap_or(0)).collect::<Vec<_>>();
         prop_assert_eq!(out.len(), a.len() + b.len());
         prop_assert_eq!(starts(&out), [starts(&a), starts(&b)].concat());
@@ -126,10 +126,10 @@ fn the_last_sample_and_the_aggregates_are_those_of_the_series() {
     let file = written(&disk, &model);
     let mut scratch = Scratch::default();
     for (series, samples) in &model {
-        let last = file.last_sample(*series, &mut scratch).unwrap().unwrap();
+        let last = file.last_sample(key(*series), &mut scratch).unwrap().unwrap();
         assert_eq!(last.0, *samples.timestamps.last().unwrap());
         assert_eq!(last.1.to_bits(), samples.values.last().unwrap().to_bits());
-        let chunks = file.stats(*series, &mut scratch).unwrap();
+        let chunks = file.stats(key(*series), &mut scratch).unwrap();
         let mut start = 0;
         for (range, stats) in chunks {
             let values = &inside(samples, range).values;
