@@ -12,6 +12,8 @@ use super::{CHUNK_SAMPLES_MAX, ChunkFile};
 /// chunk, and each of a target's series has it: many short ones are kept where few long ones are.
 const COLUMNS_MIN: usize = 64;
 const COLUMNS_MAX: usize = 2048;
+/// Places for a column to be in.
+const WAYS: usize = 4;
 
 /// Pages of columns kept: series of one metric have the columns of many targets.
 const COLUMN_PAGES: usize = 16;
@@ -77,23 +79,25 @@ impl ColumnPages {
     }
 }
 
-/// A cache with one place per column address; a column replaces the one in its place.
+/// A cache with a few places for each column address: no two that are used in turns expel each other.
 pub struct Columns {
-    slots: Vec<Column>,
+    places: Vec<Column>,
+    /// Counts what was expelled, so that it is not always the same place's.
+    expelled: usize,
+}
+
+#[derive(Default)]
+struct Column {
+    address: Option<u32>,
+    timestamps: Vec<i64>,
 }
 
 impl Default for Columns {
     fn default() -> Self {
-        let mut columns = Self { slots: Vec::new() };
+        let mut columns = Self { places: Vec::new(), expelled: 0 };
         columns.start(CHUNK_SAMPLES_MAX as u64);
         columns
     }
-}
-
-#[derive(Default)]
-pub struct Column {
-    address: Option<u32>,
-    pub timestamps: Vec<i64>,
 }
 
 impl Columns {
@@ -102,17 +106,17 @@ impl Columns {
         let samples = COLUMNS_MIN * CHUNK_SAMPLES_MAX;
         let count = samples / usize::try_from(length).unwrap_or(usize::MAX).max(1);
         let count = count.clamp(COLUMNS_MIN, COLUMNS_MAX).next_power_of_two();
-        if count != self.slots.len() {
-            self.slots.clear();
-            self.slots.resize_with(count, Column::default);
+        if count != self.places.len() {
+            self.places.clear();
+            self.places.resize_with(count, Column::default);
         }
-        self.slots.iter_mut().for_each(|slot| slot.address = None);
+        self.places.iter_mut().for_each(|place| place.address = None);
     }
 
     /// The timestamps of a column, if they are there.
     pub fn peek(&self, address: u32) -> Option<&[i64]> {
-        let column = self.slots.get(self.slot(address))?;
-        (column.address == Some(address)).then_some(&column.timestamps)
+        let mut places = self.places[self.first(address)..].iter().take(WAYS);
+        places.find(|place| place.address == Some(address)).map(|place| &place.timestamps[..])
     }
 
     /// The timestamps of a column; `fill` decodes them if they are not there.
@@ -121,19 +125,26 @@ impl Columns {
         address: u32,
         fill: impl FnOnce(&mut Vec<i64>) -> Result<(), E>,
     ) -> Result<&[i64], E> {
-        let slot = self.slot(address);
-        let slot = &mut self.slots[slot];
-        if slot.address != Some(address) {
-            slot.address = None;
-            slot.timestamps.clear();
-            fill(&mut slot.timestamps)?;
-            slot.address = Some(address);
+        let first = self.first(address);
+        let ways = &mut self.places[first..first + WAYS];
+        let known = ways.iter().position(|place| place.address == Some(address));
+        let free = || ways.iter().position(|place| place.address.is_none());
+        let way = known.or_else(free).unwrap_or_else(|| {
+            self.expelled += 1;
+            self.expelled % WAYS
+        });
+        let place = &mut ways[way];
+        if place.address != Some(address) {
+            place.address = None;
+            place.timestamps.clear();
+            fill(&mut place.timestamps)?;
+            place.address = Some(address);
         }
-        Ok(&slot.timestamps)
+        Ok(&place.timestamps)
     }
 
-    /// Multiplicative hashing: addresses of one file differ in all bits.
-    fn slot(&self, address: u32) -> usize {
-        (address.wrapping_mul(0x9e37_79b1) >> 16) as usize % self.slots.len()
+    /// The first of a column's places. Multiplicative hashing: addresses of one file differ in all bits.
+    fn first(&self, address: u32) -> usize {
+        (address.wrapping_mul(0x9e37_79b1) >> 16) as usize % (self.places.len() / WAYS) * WAYS
     }
 }

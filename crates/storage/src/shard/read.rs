@@ -112,9 +112,14 @@ impl Shard {
         Ok(all)
     }
 
-    /// Keeps the series that may have samples inside `range`.
-    pub fn retain_holding(&self, keys: &mut Vec<SeriesKey>, range: TimeRange) {
-        let mut kept = Vec::with_capacity(keys.len());
+    /// Keeps of ascending series those that may have samples inside `range`: all of them if it is that
+    /// of all samples, for series without any do not stay.
+    pub fn retain_holding(&self, series: &mut Vec<u32>, range: TimeRange) {
+        if self.live().is_whole_within(range) {
+            return;
+        }
+        let keys = self.by_metric(series);
+        series.clear();
         for some in keys.chunks(LOOKED_UP_AT_ONCE) {
             let (in_head, files) = {
                 let live = self.live();
@@ -122,9 +127,9 @@ impl Shard {
                 (held.collect::<Vec<bool>>(), live.files.clone())
             };
             let holds = |(key, held): &(&SeriesKey, bool)| *held || files.may_hold(**key, range);
-            kept.extend(some.iter().zip(in_head).filter(holds).map(|(key, _)| *key));
+            series.extend(some.iter().zip(in_head).filter(holds).map(|(key, _)| key.series));
         }
-        *keys = kept;
+        series.sort_unstable();
     }
 }
 

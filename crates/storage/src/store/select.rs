@@ -209,9 +209,8 @@ fn matching(shard: &Shard, sets: &[Vec<Matcher>], range: TimeRange) -> Vec<u32> 
     }
     series.sort_unstable();
     series.dedup();
-    let mut keys = shard.by_metric(&series);
-    shard.retain_holding(&mut keys, range);
-    keys.into_iter().map(|key| key.series).collect()
+    shard.retain_holding(&mut series, range);
+    series
 }
 
 impl Selection {
