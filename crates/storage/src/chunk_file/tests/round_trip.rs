@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use metricstor_chunk::Stats;
 
 use super::*;
-use crate::chunk_file::ChunkFileError;
+use crate::chunk_file::{ChunkFileError, metric_hash};
 use crate::files::simulated::Operation;
 
 proptest! {
@@ -184,5 +184,36 @@ fn a_file_has_its_name_only_when_it_is_durable() {
         disk.crash(seed);
         let file = ChunkFile::open(&disk, &path(&summary)).unwrap();
         assert_eq!(file.verify(10).unwrap(), []);
+    }
+}
+
+/// Two names of metrics with the same hash.
+fn colliding_names() -> (String, String) {
+    let mut seen = std::collections::HashMap::new();
+    let name = |i: u32| format!("metric_{i}");
+    (0..)
+        .find_map(|i| seen.insert(metric_hash(&name(i)), i).map(|first| (name(first), name(i))))
+        .unwrap()
+}
+
+#[test]
+fn metrics_that_share_a_hash_are_mixed_and_all_there() {
+    let disk = disk();
+    let (one, two) = colliding_names();
+    let of = |name: &str| Labels::from_pairs([("__name__", name)]).unwrap();
+    let series: Vec<(u32, Labels)> =
+        (0..100).map(|i| (i, of([&one, &two, "up"][i as usize % 3]))).collect();
+    let mut writer = ChunkFileWriter::create(&disk, dir(), FileMeta::new(0, 7)).unwrap();
+    for (reference, labels) in &series {
+        writer.add(*reference, labels, &regular(*reference, 20)).unwrap();
+    }
+    let file = ChunkFile::open(&disk, &path(&writer.finish().unwrap())).unwrap();
+    for (reference, labels) in series {
+        let (mut out, mut scratch) = (Samples::default(), Scratch::default());
+        file.read(SeriesKey::new(reference, &labels), TimeRange::ALL, &mut out, &mut scratch)
+            .unwrap();
+        assert_eq!(text(&out), text(&regular(reference, 20)));
+        let other = SeriesKey::new(reference, &of("other"));
+        assert!(!file.contains(other, &mut scratch).unwrap());
     }
 }
