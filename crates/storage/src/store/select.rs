@@ -1,8 +1,8 @@
 //! The walk of a selection: index → references per shard → samples on demand.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use metricstor_model::{
     Labels, Matcher, Samples, SelectError, SeriesSet, StoredExemplar, TimeRange,
 };
