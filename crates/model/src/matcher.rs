@@ -6,6 +6,7 @@
 
 mod class;
 mod parser;
+mod pieces;
 mod programs;
 mod shape;
 #[cfg(test)]

@@ -2,12 +2,12 @@
 //!
 //! Invariant: every shape accepts exactly the texts that the automaton of its pattern accepts.
 
-use memchr::memmem::Finder;
 use regex_automata::meta::{Config, Regex};
 use regex_automata::nfa::thompson::WhichCaptures;
 use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
+use super::pieces::Pieces;
 use super::{Pattern, parser};
 
 /// Longest accepted pattern, in bytes. Grafana's multi-value variables make alternations of
@@ -46,8 +46,12 @@ impl Shape {
             texts.dedup();
             return Ok(Self::Set(texts.into_iter().map(String::into_boxed_str).collect()));
         }
-        if let Some(shape) = Pieces::of(&hir) {
-            return Ok(shape);
+        if let Some(pieces) = Pieces::of(&hir) {
+            return Ok(match pieces.only_length() {
+                Some(0) => Self::Any,
+                Some(_) => Self::NonEmpty,
+                None => Self::Pieces(pieces),
+            });
         }
         let prefix = prefix(&hir);
         let anchored = Hir::concat(vec![Hir::look(Look::Start), hir, Hir::look(Look::End)]);
@@ -61,7 +65,7 @@ impl Shape {
             Self::Any => true,
             Self::NonEmpty => !value.is_empty(),
             Self::Set(set) => set.binary_search_by(|text| (**text).cmp(value)).is_ok(),
-            Self::Pieces(pieces) => pieces.are_in(value),
+            Self::Pieces(pieces) => pieces.contains(value),
             Self::Automaton { regex, prefix } => {
                 value.starts_with(&**prefix) && regex.is_match(value)
             }
@@ -71,7 +75,8 @@ impl Shape {
     /// Bytes of memory.
     pub(super) fn size(&self) -> usize {
         match self {
-            Self::Any | Self::NonEmpty | Self::Pieces(_) => size_of::<Self>(),
+            Self::Any | Self::NonEmpty => size_of::<Self>(),
+            Self::Pieces(pieces) => pieces.size(),
             Self::Set(set) => set.iter().map(|text| size_of::<Box<str>>() + text.len()).sum(),
             Self::Automaton { regex, .. } => regex.memory_usage(),
         }
@@ -82,7 +87,7 @@ impl Shape {
             Self::Any => Pattern::Any,
             Self::NonEmpty => Pattern::NonEmpty,
             Self::Set(set) => Pattern::Set(set),
-            Self::Pieces(pieces) => Pattern::Prefix(&pieces.head),
+            Self::Pieces(pieces) => Pattern::Prefix(&pieces.prefix),
             Self::Automaton { prefix, .. } => Pattern::Prefix(prefix),
         }
     }
@@ -94,110 +99,22 @@ fn automaton(hir: &Hir) -> Result<Regex, Box<regex_automata::meta::BuildError>> 
     Regex::builder().configure(config).build_from_hir(hir).map_err(Box::new)
 }
 
-/// Literal texts in this order with anything between them: `head.*middle.+tail`.
-#[derive(Debug)]
-pub(super) struct Pieces {
-    head: Box<str>,
-    /// Each with the bytes that must at least stand before it.
-    middle: Vec<(usize, Finder<'static>)>,
-    /// Bytes that must at least stand before the tail.
-    gap: usize,
-    tail: Box<str>,
-}
-
-impl Pieces {
-    fn of(hir: &Hir) -> Option<Shape> {
-        let whole = [hir.clone()];
-        let mut parts = match hir.kind() {
-            HirKind::Concat(parts) => parts.as_slice(),
-            _ => &whole,
-        };
-        if let [first, rest @ ..] = parts
-            && *first.kind() == HirKind::Look(Look::Start)
-        {
-            parts = rest;
-        }
-        if let [rest @ .., last] = parts
-            && *last.kind() == HirKind::Look(Look::End)
-        {
-            parts = rest;
-        }
-        // Literals alternate with gaps: neighbouring literals are one in this representation.
-        let mut literals = vec![""];
-        let mut gaps: Vec<usize> = vec![];
-        for part in parts {
-            match part.kind() {
-                HirKind::Literal(text) if literals.last()?.is_empty() => {
-                    *literals.last_mut()? = std::str::from_utf8(&text.0).ok()?;
-                }
-                HirKind::Repetition(Repetition { min: min @ (0 | 1), max: None, sub, .. })
-                    if is_any_char(sub) =>
-                {
-                    let least = *min as usize;
-                    if literals.last()?.is_empty() && !gaps.is_empty() {
-                        // At least two characters are not at least two bytes.
-                        let gap = gaps.last_mut()?;
-                        if *gap + least > 1 {
-                            return None;
-                        }
-                        *gap += least;
-                    } else {
-                        gaps.push(least);
-                        literals.push("");
-                    }
-                }
-                _ => return None,
-            }
-        }
-        Self::assemble(&literals, &gaps)
-    }
-
-    fn assemble(literals: &[&str], gaps: &[usize]) -> Option<Shape> {
-        let ([head, middle @ .., tail], [gaps @ .., gap]) = (literals, gaps) else { return None };
-        Some(match (*head, middle, *tail, gap) {
-            ("", [], "", 0) => Shape::Any,
-            ("", [], "", _) => Shape::NonEmpty,
-            _ => {
-                let finder = |text: &&str| Finder::new(*text).into_owned();
-                let middle = gaps.iter().copied().zip(middle.iter().map(finder)).collect();
-                Shape::Pieces(Self {
-                    head: (*head).into(),
-                    middle,
-                    gap: *gap,
-                    tail: (*tail).into(),
-                })
-            }
-        })
-    }
-
-    /// Takes each piece where it first occurs: that leaves most room for the others.
-    #[inline]
-    fn are_in(&self, value: &str) -> bool {
-        let inner = value.strip_prefix(&*self.head).and_then(|v| v.strip_suffix(&*self.tail));
-        let Some(mut rest) = inner.map(str::as_bytes) else { return false };
-        for (gap, finder) in &self.middle {
-            let Some(from) = rest.get(*gap..) else { return false };
-            let Some(at) = finder.find(from) else { return false };
-            rest = &from[at + finder.needle().len()..];
-        }
-        rest.len() >= self.gap
-    }
-}
-
-fn is_any_char(hir: &Hir) -> bool {
-    let HirKind::Class(Class::Unicode(class)) = hir.kind() else { return false };
-    matches!(class.ranges(), [all] if all.start() == '\0' && all.end() == char::MAX)
-}
-
 /// Whether an expression stands at the very start or end, where `^` and `$` always hold.
 #[derive(Clone, Copy)]
-struct Edges {
-    start: bool,
-    end: bool,
+pub(super) struct Edges {
+    pub start: bool,
+    pub end: bool,
+}
+
+impl Edges {
+    /// Those of one of the parts of a concatenation.
+    pub fn of_part(self, i: usize, parts: usize) -> Self {
+        Self { start: self.start && i == 0, end: self.end && i + 1 == parts }
+    }
 }
 
 /// All texts that an expression matches, if they are few; repeated ones included.
-fn texts(hir: &Hir, edges: Edges, budget: &mut usize) -> Option<Vec<String>> {
+pub(super) fn texts(hir: &Hir, edges: Edges, budget: &mut usize) -> Option<Vec<String>> {
     match hir.kind() {
         HirKind::Empty => Some(vec![String::new()]),
         HirKind::Look(Look::Start) if edges.start => Some(vec![String::new()]),
@@ -228,9 +145,8 @@ fn texts(hir: &Hir, edges: Edges, budget: &mut usize) -> Option<Vec<String>> {
         HirKind::Concat(parts) => {
             let mut all = vec![String::new()];
             for (i, part) in parts.iter().enumerate() {
-                let start = edges.start && i == 0;
-                let end = edges.end && i + 1 == parts.len();
-                all = combine(all, &texts(part, Edges { start, end }, budget)?, budget)?;
+                let texts = texts(part, edges.of_part(i, parts.len()), budget)?;
+                all = combine(all, &texts, budget)?;
             }
             Some(all)
         }
@@ -278,7 +194,7 @@ fn combine(mut left: Vec<String>, right: &[String], budget: &mut usize) -> Optio
     Some(all)
 }
 
-fn spend(budget: &mut usize, bytes: usize) -> Option<()> {
+pub(super) fn spend(budget: &mut usize, bytes: usize) -> Option<()> {
     *budget = budget.checked_sub(bytes)?;
     Some(())
 }

@@ -52,6 +52,9 @@ fn what_is_not_a_set_shows_its_prefix() {
     assert_eq!(regex("node_[a-z]+").pattern(), Pattern::Prefix("node_"));
     assert_eq!(regex("(?:node_a|node_b).*").pattern(), Pattern::Prefix("node_"));
     assert_eq!(regex(".*foo").pattern(), Pattern::Prefix(""));
+    assert_eq!(regex("node-00[0-4].*").pattern(), Pattern::Prefix("node-00"));
+    assert_eq!(regex("lo|veth.*").pattern(), Pattern::Prefix(""));
+    assert_eq!(regex("xé.*|xè|xéa").pattern(), Pattern::Prefix("x"));
     assert_eq!(Matcher::equal("l", "x").pattern(), Pattern::One("x"));
 }
 
@@ -65,6 +68,22 @@ fn anchored_and_across_newlines() {
     assert!(!regex("a|b").matches("ab"));
     assert!(!regex("foo|bar.*").matches("foobar"));
     assert!(!Matcher::new(MatchOp::NotRegex, "l", "a.*").unwrap().matches("ab"));
+}
+
+#[test]
+fn alternatives_with_gaps() {
+    for (pattern, fits, others) in [
+        ("lo|veth.*", vec!["lo", "veth", "vethx"], vec!["", "lox", "vet", "xlo"]),
+        ("node-0[0-4].*:9", vec!["node-00:9", "node-04x:9"], vec!["node-05:9", "node-00"]),
+        ("(a|b.+)c(.*d|)", vec!["ac", "bxc", "acd", "bxcxd"], vec!["bc", "acx", "d"]),
+        ("(?:.*|b)c", vec!["c", "bc", "xc"], vec!["b", ""]),
+        ("(a.*|)(.+|b)", vec!["b", "x", "a", "axb"], vec![""]),
+        ("(?i)a.*", vec!["a", "Ab"], vec!["b", ""]),
+    ] {
+        let matcher = regex(pattern);
+        fits.iter().for_each(|text| assert!(matcher.matches(text), "{pattern} {text:?}"));
+        others.iter().for_each(|text| assert!(!matcher.matches(text), "{pattern} {text:?}"));
+    }
 }
 
 #[test]
@@ -264,6 +283,11 @@ fn hostile_patterns_are_refused_or_cheap() {
         assert!(Matcher::new(MatchOp::Regex, "l", &pattern).is_err(), "{shown}");
     }
     assert!(regex(&deep(100)).matches("abbb"));
+    let gaps = "x.*".repeat(2000);
+    assert!(
+        regex(&format!("{}{gaps}{}", "(a".repeat(90), "b)".repeat(90))).pattern() != Pattern::Any
+    );
+    assert!(regex(&"(a.*|b.*)".repeat(20)).matches(&"ab".repeat(10)));
     assert!(!regex("(a*)*c").matches(&"a".repeat(50_000)));
     assert!(!regex(&"(|a|b)".repeat(1000)).matches("c"));
 }

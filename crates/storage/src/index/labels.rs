@@ -1,7 +1,6 @@
 //! Which names and values there are, over all series or over some.
 
-use std::collections::HashSet;
-
+use hashbrown::HashSet;
 use roaring::RoaringBitmap;
 
 use super::Index;
@@ -31,7 +30,7 @@ impl Index {
         let pairs = &self.pairs.name(number).pairs;
         match of {
             None => {
-                let carried = |pair: &&u32| self.pairs.series(**pair).len() > 0;
+                let carried = |pair: &&u32| !self.pairs.series(**pair).is_empty();
                 self.collect_texts(pairs.iter().filter(carried), all);
             }
             Some(series) if series.len() > pairs.len() => {
@@ -51,10 +50,8 @@ impl Index {
 
     /// Most values are in every shard: no text is made for those that are known.
     fn collect_texts<'p>(&self, pairs: impl Iterator<Item = &'p u32>, all: &mut HashSet<String>) {
-        for text in pairs.map(|pair| self.pairs.text(*pair).1) {
-            if !all.contains(text) {
-                all.insert(text.to_owned());
-            }
+        for pair in pairs {
+            all.get_or_insert_with(self.pairs.text(*pair).1, str::to_owned);
         }
     }
 }

@@ -128,7 +128,7 @@ impl Pairs {
             let pair = &mut self.pairs[number as usize];
             pair.series.subtract(series);
             names.push(pair.name);
-            if pair.series.len() == 0 {
+            if pair.series.is_empty() {
                 let (name, value) = self.text(number);
                 let hash = hash(name, value);
                 self.by_text.remove(hash, number);
@@ -141,7 +141,7 @@ impl Pairs {
             let name = &mut self.names[name as usize];
             name.series -= series;
             name.series.optimize();
-            name.pairs.retain(|pair| self.pairs[*pair as usize].series.len() > 0);
+            name.pairs.retain(|pair| !self.pairs[*pair as usize].series.is_empty());
             name.pairs.shrink_to_fit();
         }
         if self.free.len() > self.pairs.len() / 2 {

@@ -88,6 +88,11 @@ impl Postings {
         }
     }
 
+    /// As cheap as it looks: what lost its last series is `None`.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
     pub fn len(&self) -> u64 {
         match self {
             Self::None => 0,

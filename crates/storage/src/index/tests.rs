@@ -1,7 +1,8 @@
 //! The index against a naive filter over the same series.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
+use hashbrown::HashSet;
 use metricstor_model::{METRIC_NAME, MatchOp, Matcher};
 use proptest::prelude::*;
 

@@ -1,9 +1,9 @@
 //! The walk of a selection: index → references per shard → samples on demand.
 
-use std::collections::HashSet;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use metricstor_model::{
     Labels, METRIC_NAME, Matcher, Pattern, Samples, SelectError, SeriesSet, StoredExemplar,
     TimeRange,
@@ -65,7 +65,8 @@ impl Store {
             let index = shard.index();
             labels.extend(series.into_iter().map(|series| index.labels(series)));
         }
-        labels.sort_unstable();
+        // Not unstable: senders mostly define a target's series in order, so that there are long runs.
+        labels.sort();
         let cut = labels.len() > limit;
         labels.truncate(limit);
         Ok((labels, cut))
