@@ -3,6 +3,7 @@
 //! Invariant: every `Labels` in the program is canonical (sorted by name in byte order, no duplicate
 //! names, no empty names, no empty values: an empty value means "label absent", as in Prometheus).
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
@@ -19,6 +20,14 @@ pub const TENANT_LABEL: &str = "__tenant__";
 const LONG: u8 = 0x7f;
 /// The longest name or value that can be represented (21 bits).
 const LENGTH_MAX: usize = (1 << 21) - 1;
+
+/// Larger buffers are not kept.
+const PACKING_SIZE: usize = 4 << 10;
+
+thread_local! {
+    /// Where labels are put together, so that only the text itself is allocated.
+    static PACKING: Cell<String> = const { Cell::new(String::new()) };
+}
 
 /// The canonical labels of a series; cloning shares the text.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -76,13 +85,18 @@ impl Labels {
     /// Takes pairs that are canonical already: sorted, unique, no empty name or value, none longer
     /// than a stored label may be.
     pub fn from_canonical<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut packed = String::with_capacity(192);
+        let mut packed = PACKING.take();
+        packed.clear();
         for (name, value) in pairs {
             debug_assert!(!name.is_empty() && !value.is_empty());
             push_text(&mut packed, name);
             push_text(&mut packed, value);
         }
-        Self { packed: packed.into() }
+        let labels = Self { packed: packed.as_str().into() };
+        if packed.capacity() <= PACKING_SIZE {
+            PACKING.set(packed);
+        }
+        labels
     }
 
     /// The value of label `name`; `None` when absent.

@@ -9,7 +9,7 @@ use metricstor_model::TimeRange;
 
 use super::label_name::unescape;
 use super::result::{TRUNCATED, push_annotations};
-use super::run::{Ask, SHORT_ROWS, run};
+use super::run::{Ask, SHORT_VALUES, run};
 use super::selector::selectors;
 use crate::app::App;
 use crate::caller::Caller;
@@ -84,7 +84,7 @@ pub async fn label_values(
     let lookup = Lookup::new(&app, &form)?;
     let name = unescape(&name).into_owned();
     let view = View::of(&app, &caller);
-    ask.short = is_everything(&form, &view) && view.values_at_most(&name) <= SHORT_ROWS;
+    ask.short = is_everything(&form, &view) && view.values_at_most(&name) <= SHORT_VALUES;
     run(&app, &caller, ask, move |reading, sink| {
         let rows =
             reading.view.label_values(&name, &selectors(reading.app, &form)?, lookup.range)?;

@@ -23,8 +23,8 @@ const NOTICE: Duration = Duration::from_secs(5);
 
 /// Cells and samples that take less time than a hand-over there and back, some 50 µs.
 pub const SHORT_EFFORT: usize = 1 << 14;
-/// Rows of an answer that do.
-pub const SHORT_ROWS: usize = 1 << 10;
+/// Values of a label that do, those that several shards have counted for each.
+pub const SHORT_VALUES: usize = 1 << 12;
 
 /// What a run is asked for, besides the work itself.
 pub struct Ask {
