@@ -108,6 +108,9 @@ impl ChunkFile {
 
     /// Does the file hold samples of the series?
     pub fn contains(&self, key: SeriesKey, scratch: &mut Scratch) -> Result<bool, ChunkFileError> {
+        if let Some(series) = &self.tables.series {
+            return Ok(series.contains(key.series));
+        }
         let mut found = false;
         self.for_chunks(key, scratch, |_, _| {
             found = true;
@@ -118,13 +121,22 @@ impl ChunkFile {
 
     /// Adds the references of all series of the file.
     pub fn collect_series(&self, all: &mut RoaringBitmap) -> Result<(), ChunkFileError> {
+        match &self.tables.series {
+            Some(series) => *all |= series,
+            None => *all |= self.series_of_directory()?,
+        }
+        Ok(())
+    }
+
+    pub(super) fn series_of_directory(&self) -> Result<RoaringBitmap, ChunkFileError> {
+        let mut all = RoaringBitmap::new();
         let mut scratch = Scratch::default();
         scratch.belong_to(self);
         for page in 0..self.tables.directory.len() {
             let entries = self.entries(page, SeriesKey::MAX, &mut scratch)?;
             all.extend(entries.iter().map(|entry| entry.key.series));
         }
-        Ok(())
+        Ok(all)
     }
 
     /// Does the file hold samples of the series inside `range`? Decodes no values.
@@ -218,6 +230,9 @@ impl ChunkFile {
         mut visit: impl FnMut(Entry, &mut Scratch) -> Result<bool, ChunkFileError>,
     ) -> Result<(), ChunkFileError> {
         scratch.belong_to(self);
+        if self.tables.series.as_ref().is_some_and(|series| !series.contains(key.series)) {
+            return Ok(());
+        }
         let key = key.in_version(self.meta.version);
         let pages = &self.tables.directory;
         let mut page = self.tables.directory_page(key, scratch.open.unwrap_or(0));

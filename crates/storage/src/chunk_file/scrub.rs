@@ -145,6 +145,13 @@ impl ChunkFile {
             let what = format!("{chunks} chunks where {} are promised", self.footer.chunks);
             found.add(self.footer.directory, None, what);
         }
+        if found.damages.is_empty() && self.tables.series.is_some() {
+            let listed = found.note(None, self.series_of_directory())?;
+            if listed.is_some() && listed != self.tables.series {
+                let what = "the set of series is not that of the directory".to_owned();
+                found.add(self.footer.tables, None, what);
+            }
+        }
         Ok(())
     }
 

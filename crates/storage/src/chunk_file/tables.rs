@@ -1,6 +1,7 @@
 //! The tables that stay in memory while a file is open: where pages and frames are.
 
 use metricstor_chunk::{DecodeError, Input, put_varint};
+use roaring::RoaringBitmap;
 
 use super::BLOCK_SIZE_MAX;
 use super::format::{CHECKSUM_SIZE, HEADER_SIZE, Version};
@@ -47,6 +48,8 @@ pub struct Tables {
     pub columns: Vec<ColumnPage>,
     pub labels: Vec<LabelFrame>,
     pub exemplars: Vec<ExemplarFrame>,
+    /// The references of all series with samples; earlier versions do not have it.
+    pub series: Option<RoaringBitmap>,
 }
 
 impl Tables {
@@ -82,6 +85,10 @@ impl Tables {
             put_varint(out, frame.uncompressed);
             first = frame.first;
             end = frame.offset + frame.size + CHECKSUM_SIZE as u64;
+        }
+        if let Some(series) = &self.series {
+            put_varint(out, series.serialized_size() as u64);
+            series.serialize_into(out).expect("writing to memory cannot fail");
         }
     }
 
@@ -125,6 +132,9 @@ impl Tables {
             end = within_body(offset, size + CHECKSUM_SIZE as u64, directory)?;
             tables.exemplars.push(ExemplarFrame { first, offset, size, uncompressed });
         }
+        if version >= Version::Four {
+            tables.series = Some(read_series(input)?);
+        }
         match input.rest() {
             [] => Ok(tables),
             _ => Err(DecodeError::Invalid("end of tables")),
@@ -157,6 +167,7 @@ impl Tables {
             + self.columns.capacity() * size_of::<ColumnPage>()
             + self.labels.capacity() * size_of::<LabelFrame>()
             + self.exemplars.capacity() * size_of::<ExemplarFrame>()
+            + self.series.as_ref().map_or(0, RoaringBitmap::serialized_size)
     }
 }
 
@@ -164,6 +175,13 @@ impl Tables {
 fn within_body(offset: u64, size: u64, directory: u64) -> Result<u64, DecodeError> {
     let end = offset.checked_add(size).filter(|&end| end <= directory);
     end.ok_or(DecodeError::Invalid("offset outside the body"))
+}
+
+fn read_series(input: &mut Input<'_>) -> Result<RoaringBitmap, DecodeError> {
+    let size = input.count(input.rest().len(), "size of the set of series")?;
+    let mut bytes = input.take(size)?;
+    let series = RoaringBitmap::deserialize_from(&mut bytes).ok().filter(|_| bytes.is_empty());
+    series.ok_or(DecodeError::Invalid("set of series"))
 }
 
 fn block_size(input: &mut Input<'_>) -> Result<u64, DecodeError> {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use metricstor_chunk::body;
 use metricstor_model::{FloatHistogram, Labels, Samples, StoredExemplar, TimeRange};
+use roaring::RoaringBitmap;
 
 use super::columns::Columns;
 use super::directory::{Entry, PAGE_CHUNKS, put_page};
@@ -145,7 +146,9 @@ impl<'f> ChunkFileWriter<'f> {
             return Err(ChunkFileError::DuplicateSeries);
         }
         let start = self.output.offset();
-        let mut tables = Tables { directory: Vec::new(), columns, labels, exemplars: frames };
+        let series = Some(series(&self.entries));
+        let mut tables =
+            Tables { directory: Vec::new(), columns, labels, exemplars: frames, series };
         for entries in self.entries.chunks(PAGE_CHUNKS) {
             let offset = self.output.offset();
             let size = self.output.put_checked(|out| put_page(entries, out))? as u32;
@@ -176,6 +179,16 @@ impl<'f> ChunkFileWriter<'f> {
             samples: footer.samples,
         })
     }
+}
+
+/// The references of all series.
+fn series(entries: &[Entry]) -> RoaringBitmap {
+    let mut series: Vec<u32> = entries.iter().map(|entry| entry.key.series).collect();
+    series.sort_unstable();
+    series.dedup();
+    let mut series: RoaringBitmap = series.into_iter().collect();
+    series.optimize();
+    series
 }
 
 /// Readers search the timestamps: disorder would make them answer wrongly.

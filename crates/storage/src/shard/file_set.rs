@@ -163,7 +163,7 @@ impl FileSet {
         self.tombstones.iter().any(|t| t.range.contains(time) && t.covers(series, logged))
     }
 
-    /// May a series have samples inside `range`? Looks at directories only.
+    /// May a series have samples inside `range`? Looks at no samples.
     pub fn may_hold(&self, key: SeriesKey, range: TimeRange) -> bool {
         let mut files = self.files.iter().filter(|f| f.range().overlaps(range));
         // A damaged directory page is reported by the read that follows.

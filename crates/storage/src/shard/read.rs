@@ -118,18 +118,18 @@ impl Shard {
         if self.live().is_whole_within(range) {
             return;
         }
-        let keys = self.by_metric(series);
-        series.clear();
-        for some in keys.chunks(LOOKED_UP_AT_ONCE) {
+        let mut kept = Vec::with_capacity(series.len());
+        for some in series.chunks(LOOKED_UP_AT_ONCE) {
             let (in_head, files) = {
                 let live = self.live();
-                let held = some.iter().map(|key| live.head.may_hold(key.series, range));
+                let held = some.iter().map(|series| live.head.may_hold(*series, range));
                 (held.collect::<Vec<bool>>(), live.files.clone())
             };
-            let holds = |(key, held): &(&SeriesKey, bool)| *held || files.may_hold(**key, range);
-            series.extend(some.iter().zip(in_head).filter(holds).map(|(key, _)| key.series));
+            let keys: Vec<SeriesKey> = self.index().keys(some.iter().copied()).collect();
+            let holds = |(key, held): &(SeriesKey, bool)| *held || files.may_hold(*key, range);
+            kept.extend(keys.into_iter().zip(in_head).filter(holds).map(|(key, _)| key.series));
         }
-        series.sort_unstable();
+        *series = kept;
     }
 }
 
