@@ -130,10 +130,13 @@ impl Index {
             return candidates.iter().filter(fits).collect();
         }
         let drop = matcher.matches_empty();
+        let among = candidates.as_ref();
         let carriers = match pairs {
             Pairs::All => Cow::Borrowed(&self.pairs.name(name).series),
-            Pairs::These(pairs) => self.carriers(&pairs),
-            Pairs::Unknown => self.carriers_where(name, |value| matcher.matches(value) != drop),
+            Pairs::These(pairs) => self.carriers(&pairs, among),
+            Pairs::Unknown => {
+                self.carriers_where(name, |value| matcher.matches(value) != drop, among)
+            }
         };
         match (candidates, drop) {
             (None, false) => carriers.into_owned(),
@@ -143,21 +146,26 @@ impl Index {
         }
     }
 
-    /// The series that have a value of this name for which `chosen` holds.
-    fn carriers_where(&self, name: u32, chosen: impl Fn(&str) -> bool) -> Cow<'_, RoaringBitmap> {
+    /// The series that have a value of this name for which `chosen` holds, at least those `among` some.
+    fn carriers_where(
+        &self,
+        name: u32,
+        chosen: impl Fn(&str) -> bool,
+        among: Option<&RoaringBitmap>,
+    ) -> Cow<'_, RoaringBitmap> {
         let name = self.pairs.name(name);
         let chosen = |pair: &u32| chosen(self.pairs.text(*pair).1);
         let (chosen, others): (Vec<u32>, Vec<u32>) = name.pairs.iter().partition(|p| chosen(p));
         // A series has one value of a name: the carriers of all others are what is left.
         if chosen.len() <= others.len() {
-            self.carriers(&chosen)
+            self.carriers(&chosen, among)
         } else {
-            Cow::Owned(&name.series - &*self.carriers(&others))
+            Cow::Owned(&name.series - &*self.carriers(&others, among))
         }
     }
 
-    /// The series that carry one of these pairs.
-    fn carriers(&self, pairs: &[u32]) -> Cow<'_, RoaringBitmap> {
+    /// The series that carry one of these pairs, at least those `among` some.
+    fn carriers(&self, pairs: &[u32], among: Option<&RoaringBitmap>) -> Cow<'_, RoaringBitmap> {
         let postings = || pairs.iter().map(|pair| self.pairs.series(*pair));
         let mut few: Vec<u32> = postings().flat_map(|series| series.few()).copied().collect();
         few.sort_unstable();
@@ -166,13 +174,23 @@ impl Index {
         match many.as_slice() {
             [] => Cow::Owned(few),
             [one] if few.is_empty() => Cow::Borrowed(one),
-            many => Cow::Owned(few | many.iter().copied().union()),
+            many => Cow::Owned(few | union(many, among)),
         }
     }
 
     fn satisfies(&self, series: u32, matcher: &Matcher, name: u32) -> bool {
         let pair = self.pair_named(series, name);
         matcher.matches(pair.map_or("", |pair| self.pairs.text(pair).1))
+    }
+}
+
+/// All members of these sets, at least those `among` some: to cut each with a few costs less than to
+/// unite whole ones.
+fn union(sets: &[&RoaringBitmap], among: Option<&RoaringBitmap>) -> RoaringBitmap {
+    let members = || sets.iter().map(|set| set.len()).sum::<u64>();
+    match among.filter(|among| among.len() < members()) {
+        Some(among) => sets.iter().map(|set| *set & among).union(),
+        None => sets.iter().copied().union(),
     }
 }
 
