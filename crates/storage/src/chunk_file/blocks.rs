@@ -9,55 +9,48 @@ use metricstor_chunk::Input;
 use metricstor_chunk::timestamps::{self, Summary};
 
 use super::block_cache::BlockCache;
-use super::directory::Entry;
+use super::directory::{Entry, read_page};
 use super::format::{CHECKSUM_SIZE, FOOTER_SIZE, FileMeta, Footer};
-use super::key::SeriesKey;
 use super::scratch::{ColumnPages, Scratch};
 use super::tables::{ColumnPage, Tables};
 use super::{BLOCK_SIZE_MAX, CHUNK_SAMPLES_MAX, ChunkFile, ChunkFileError};
 use crate::files::File;
 
 impl ChunkFile {
-    /// The entries of a directory page, at least up to the first one beyond the key.
+    /// The entries of a directory page.
     pub(super) fn entries<'s>(
         &self,
         index: usize,
-        key: SeriesKey,
         scratch: &'s mut Scratch,
     ) -> Result<&'s [Entry], ChunkFileError> {
         if scratch.open != Some(index) {
             scratch.open = None;
-            let content = self.page_content(index, scratch.cache.as_deref())?;
-            scratch.page.turn_to(content, self.meta.version);
+            scratch.page = self.page(index, scratch.cache.as_deref())?;
             scratch.open = Some(index);
         }
-        scratch.page.up_to(key).map_err(|error| {
-            let offset = self.tables.directory[index].offset;
-            ChunkFileError::damaged(&self.path, offset, error.to_string())
-        })
+        Ok(&scratch.page)
     }
 
-    /// The verified bytes of a directory page.
-    fn page_content(
+    fn page(
         &self,
         index: usize,
         cache: Option<&BlockCache>,
-    ) -> Result<Arc<[u8]>, ChunkFileError> {
+    ) -> Result<Arc<[Entry]>, ChunkFileError> {
         let page = self.tables.directory[index];
-        let size = page.size as usize;
-        if let Some(content) = cache.and_then(|cache| cache.get(self.id, page.offset, size)) {
-            return Ok(content);
+        if let Some(entries) = cache.and_then(|cache| cache.page(self.id, page.offset)) {
+            return Ok(entries);
         }
-        let mut bytes = vec![0; size + CHECKSUM_SIZE];
+        let mut bytes = vec![0; page.size as usize + CHECKSUM_SIZE];
         read_at(&*self.file, &self.path, &mut bytes, page.offset)?;
-        let content = self.meta.checked(&bytes, page.offset).ok_or_else(|| {
-            ChunkFileError::damaged(&self.path, page.offset, "directory checksum")
-        })?;
-        let content: Arc<[u8]> = content.into();
+        let damaged = |what: &str| ChunkFileError::damaged(&self.path, page.offset, what);
+        let content = self.meta.checked(&bytes, page.offset);
+        let content = content.ok_or_else(|| damaged("directory checksum"))?;
+        let entries = read_page(content, self.meta.version);
+        let entries: Arc<[Entry]> = entries.map_err(|error| damaged(&error.to_string()))?.into();
         if let Some(cache) = cache {
-            cache.put(self.id, page.offset, Arc::clone(&content));
+            cache.put_page(self.id, page.offset, Arc::clone(&entries));
         }
-        Ok(content)
+        Ok(entries)
     }
 
     /// The chunk's timestamps, from the cache or decoded into it.

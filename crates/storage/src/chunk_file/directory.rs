@@ -1,13 +1,11 @@
 //! Directory pages: which chunks a file holds, ordered by metric, series and time, a few bytes each.
 
-use std::sync::Arc;
-
 use metricstor_chunk::{DecodeError, Input, put_signed, put_varint};
 
 use super::format::{CHECKSUM_SIZE, Version};
 use super::key::SeriesKey;
 
-/// Chunks in a page: a page costs 24 bytes of memory, looking up a chunk decodes its page up to there.
+/// Chunks in a page: a page costs 24 bytes of memory, looking up a chunk decodes its page.
 pub const PAGE_CHUNKS: usize = 32;
 
 /// Where one chunk is.
@@ -60,60 +58,30 @@ pub fn put_page(entries: &[Entry], out: &mut Vec<u8>) {
     }
 }
 
-/// A verified page, decoded as far as it was looked into: entries follow from those before them.
-pub struct Page {
-    content: Arc<[u8]>,
-    version: Version,
-    /// How much of it is decoded.
-    at: usize,
-    entries: Vec<Entry>,
+/// The entries of a page of a file of this version.
+pub fn read_page(content: &[u8], version: Version) -> Result<Vec<Entry>, DecodeError> {
+    let mut input = Input::new(content);
+    let mut entries = Vec::with_capacity(PAGE_CHUNKS);
+    let mut last = Entry::default();
+    while !input.rest().is_empty() {
+        last = Entry::read(&mut input, last, version)?;
+        entries.push(last);
+    }
+    Ok(entries)
 }
 
-impl Default for Page {
-    fn default() -> Self {
-        let (content, version) = (Arc::from([]), Version::default());
-        Self { content, version, at: 0, entries: Vec::new() }
-    }
-}
-
-impl Page {
-    /// Becomes another page, of a file of this version.
-    pub fn turn_to(&mut self, content: Arc<[u8]>, version: Version) {
-        (self.content, self.version) = (content, version);
-        self.at = 0;
-        self.entries.clear();
-    }
-
-    /// The entries up to the first one beyond the key, at least.
-    pub fn up_to(&mut self, key: SeriesKey) -> Result<&[Entry], DecodeError> {
-        let mut input = Input::new(&self.content[self.at..]);
-        let mut last = self.entries.last().copied().unwrap_or_default();
-        while last.key <= key && !input.rest().is_empty() {
-            last = Entry::read(&mut input, last, self.version)?;
-            self.entries.push(last);
-            self.at = self.content.len() - input.rest().len();
+/// Of a page, the entries whose blocks are read together with that of `entry`: they follow each other
+/// in the file and take at most `size` bytes, if they are more than one. Empty if it is of another page.
+pub fn together<'e>(page: &'e [Entry], entry: &Entry, size: u64) -> &'e [Entry] {
+    let mut rest = page;
+    while !rest.is_empty() {
+        let (run, after) = rest.split_at(run_length(rest, size));
+        if run.contains(entry) {
+            return run;
         }
-        Ok(&self.entries)
+        rest = after;
     }
-
-    /// The entries whose blocks are read together with that of `entry`: they follow each other in the
-    /// file and take at most `size` bytes, if they are more than one. Empty if it is of another page.
-    pub fn together(&mut self, entry: &Entry, size: u64) -> Result<&[Entry], DecodeError> {
-        let mut rest = self.up_to(SeriesKey::MAX)?;
-        while !rest.is_empty() {
-            let (run, after) = rest.split_at(run_length(rest, size));
-            if run.contains(entry) {
-                return Ok(run);
-            }
-            rest = after;
-        }
-        Ok(&[])
-    }
-
-    /// What was looked into so far.
-    pub fn decoded(&self) -> &[Entry] {
-        &self.entries
-    }
+    &[]
 }
 
 /// Of how many entries, from the first on, the blocks are read together.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::block_cache::BlockCache;
-use super::directory::Entry;
+use super::directory::{Entry, together};
 use super::format::CHECKSUM_SIZE;
 use super::scratch::Scratch;
 use super::{ChunkFile, ChunkFileError};
@@ -43,8 +43,7 @@ impl ChunkFile {
             return Ok(());
         };
         *extent = Extent::default();
-        let together = page.together(entry, EXTENT_SIZE);
-        let together = together.map_err(|error| self.damaged_block(entry, error))?;
+        let together = together(page, entry, EXTENT_SIZE);
         let (Some(first), Some(last)) = (together.first(), together.last()) else { return Ok(()) };
         let (start, end) = (first.offset, last.end());
         if start >= end || end > self.footer.directory {

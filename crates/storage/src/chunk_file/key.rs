@@ -38,9 +38,6 @@ impl PartialOrd for SeriesKey {
 }
 
 impl SeriesKey {
-    /// After all others.
-    pub const MAX: Self = Self { metric: u32::MAX, series: u32::MAX };
-
     pub fn new(series: u32, labels: &Labels) -> Self {
         let metric = metric_hash(labels.get(METRIC_NAME).unwrap_or(""));
         Self { metric, series }

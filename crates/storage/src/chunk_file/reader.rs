@@ -133,7 +133,7 @@ impl ChunkFile {
         let mut scratch = Scratch::default();
         scratch.belong_to(self);
         for page in 0..self.tables.directory.len() {
-            let entries = self.entries(page, SeriesKey::MAX, &mut scratch)?;
+            let entries = self.entries(page, &mut scratch)?;
             all.extend(entries.iter().map(|entry| entry.key.series));
         }
         Ok(all)
@@ -237,11 +237,11 @@ impl ChunkFile {
         let pages = &self.tables.directory;
         let mut page = self.tables.directory_page(key, scratch.open.unwrap_or(0));
         while pages.get(page).is_some_and(|page| page.first <= key) {
-            let entries = self.entries(page, key, scratch)?;
+            let entries = self.entries(page, scratch)?;
             let first = entries.partition_point(|entry| entry.key < key);
             for i in first.. {
                 // The visitor never touches the directory page.
-                match scratch.page.decoded().get(i).copied() {
+                match scratch.page.get(i).copied() {
                     Some(entry) if entry.key == key => {
                         if !visit(entry, scratch)? {
                             return Ok(());

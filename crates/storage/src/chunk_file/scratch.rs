@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::block_cache::BlockCache;
-use super::directory::Page;
+use super::directory::Entry;
 use super::extent::Extent;
 use super::window::Window;
 use super::{CHUNK_SAMPLES_MAX, ChunkFile};
@@ -31,7 +31,7 @@ pub struct Scratch {
     file: u64,
     /// Which directory page `page` is.
     pub(super) open: Option<usize>,
-    pub(super) page: Page,
+    pub(super) page: Arc<[Entry]>,
     pub(super) blocks: Window,
     pub(super) pages: ColumnPages,
     pub(super) columns: Columns,

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::blocks::read_at;
 use super::format::CHECKSUM_SIZE;
 use super::labels::LabelReader;
-use super::{ChunkFile, ChunkFileError, EXTENSION, Exemplars, FileMeta, Scratch, SeriesKey};
+use super::{ChunkFile, ChunkFileError, EXTENSION, Exemplars, FileMeta, Scratch};
 
 /// One place where a file is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl ChunkFile {
         let mut samples = Samples::default();
         let mut chunks = 0u64;
         for page in 0..self.tables.directory.len() {
-            let entries = self.entries(page, SeriesKey::MAX, &mut scratch).map(<[_]>::to_vec);
+            let entries = self.entries(page, &mut scratch).map(<[_]>::to_vec);
             let Some(entries) = found.note(None, entries)? else { continue };
             for entry in entries {
                 chunks += 1;

@@ -70,7 +70,7 @@ fn what_is_damaged_is_not_kept() {
     let summary = write(&disk, &model());
     let file = ChunkFile::open(&disk, &path(&summary)).unwrap();
     let mut scratch = Scratch::default();
-    let entry = file.entries(0, SeriesKey::MAX, &mut scratch).unwrap()[3];
+    let entry = file.entries(0, &mut scratch).unwrap()[3];
     let mut bytes = disk.content(&path(&summary)).unwrap();
     bytes[entry.offset as usize] ^= 1;
     disk.plant(&path(&summary), bytes);

@@ -94,7 +94,7 @@ fn a_damaged_block_is_named_and_leaves_its_neighbours_readable() {
     let (disk, path, mut bytes) = bytes();
     let file = ChunkFile::open(&disk, &path).unwrap();
     let mut scratch = Scratch::default();
-    let entry = file.entries(0, SeriesKey::MAX, &mut scratch).unwrap()[7];
+    let entry = file.entries(0, &mut scratch).unwrap()[7];
     bytes[entry.offset as usize + 1] ^= 0x10;
     disk.plant(&path, bytes);
     let file = ChunkFile::open(&disk, &path).unwrap();
@@ -142,7 +142,7 @@ fn nonsense_under_a_right_checksum_does_not_panic() {
         let block = |e: &crate::chunk_file::directory::Entry| {
             e.offset as usize..e.offset as usize + e.size as usize
         };
-        let entries = file.entries(i, SeriesKey::MAX, &mut scratch).unwrap();
+        let entries = file.entries(i, &mut scratch).unwrap();
         sealed.extend(entries.iter().map(block));
     }
     let frames = file.tables.labels.iter();
