@@ -213,8 +213,8 @@ pub(crate) struct Usage {
 impl Live {
     /// Are all samples inside `range`, and none of them hidden?
     fn is_whole_within(&self, range: TimeRange) -> bool {
-        let own = self.range().is_none_or(|own| range.start <= own.start && own.end <= range.end);
-        own && self.files.tombstones().is_empty()
+        let within = |own: TimeRange| range.start <= own.start && own.end <= range.end;
+        self.range().is_some_and(within) && self.files.tombstones().is_empty()
     }
 
     fn range(&self) -> Option<TimeRange> {

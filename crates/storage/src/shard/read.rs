@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use metricstor_model::{Samples, SelectError, TimeRange};
 use roaring::RoaringBitmap;
@@ -115,7 +116,7 @@ impl Shard {
     /// Keeps of ascending series those that may have samples inside `range`: all of them if it is that
     /// of all samples, for series without any do not stay.
     pub fn retain_holding(&self, series: &mut Vec<u32>, range: TimeRange) {
-        if self.live().is_whole_within(range) {
+        if !self.forget_due.load(Ordering::Relaxed) && self.live().is_whole_within(range) {
             return;
         }
         let mut kept = Vec::with_capacity(series.len());
