@@ -16,6 +16,8 @@ use crate::settle::settle;
 /// applying and flushing wait for as many.
 const SERIES_AT_ONCE: usize = 32;
 const SAMPLES_AT_ONCE: usize = 4096;
+/// Room for more samples of one series than this is given back at once: no budget knows of it.
+const SAMPLES_KEPT: usize = 4 * SAMPLES_AT_ONCE;
 /// Series whose samples' presence is looked up under one lock.
 const LOOKED_UP_AT_ONCE: usize = 1024;
 
@@ -60,6 +62,9 @@ impl Shard {
                 out.clear();
                 files.read(*key, range, out)?;
                 append(out, samples);
+                if samples.timestamps.capacity() > SAMPLES_KEPT {
+                    *samples = Samples::default();
+                }
                 if visit(out).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
