@@ -215,6 +215,9 @@ impl Pipeline<'_> {
         run: &mut Run,
     ) -> Result<(), QueryError> {
         self.query.interrupt.check()?;
+        run.laps.lap(0, || cost(samples));
+        let besides = scratch.function.as_ref().map_or(0, RangeFunction::sample_size);
+        scratch.claim.cover(samples.len().saturating_mul(Track::FLOAT_SIZE + besides))?;
         self.take_in(scratch, i, samples, run)?;
         let results = &mut scratch.results;
         if !results.any {
@@ -301,25 +304,11 @@ impl Pipeline<'_> {
         samples: &mut Samples,
         run: &mut Run,
     ) -> Result<(), QueryError> {
-        run.laps.lap(0, || cost(samples));
-        let besides = scratch.function.as_ref().map_or(0, RangeFunction::sample_size);
-        scratch.claim.cover(samples.len().saturating_mul(Track::FLOAT_SIZE + besides))?;
+        let Scratch { track, windows, results, function, remarked, .. } = scratch;
         if let Intake::Instant(take) = self.intake {
-            let Scratch { windows, results, .. } = scratch;
             pick(samples, windows, take, results, &mut run.reads);
             return Ok(());
         }
-        self.apply(scratch, i, samples, run)
-    }
-
-    fn apply(
-        &self,
-        scratch: &mut Scratch,
-        i: usize,
-        samples: &mut Samples,
-        run: &mut Run,
-    ) -> Result<(), QueryError> {
-        let Scratch { track, windows, results, function, remarked, .. } = scratch;
         let starts = self.query.options.start_timestamps
             && function.as_ref().is_some_and(|f| RangeFunction::uses_start_times(f.name));
         track.load(samples, starts);

@@ -8,19 +8,20 @@ use super::extent::Extent;
 use super::window::Window;
 use super::{CHUNK_SAMPLES_MAX, ChunkFile};
 
-/// Decoded columns kept, if they are as long as can be. A file of scrapes has one per target and
-/// chunk, and each of a target's series has it: many short ones are kept where few long ones are.
-const COLUMNS_MIN: usize = 64;
-const COLUMNS_MAX: usize = 2048;
-/// Places for a column to be in.
+/// Places for decoded columns. A file of scrapes has one per target and chunk, and each of a target's
+/// series has it.
+const COLUMNS: usize = 2048;
+/// Those for one column to be in.
 const WAYS: usize = 4;
+/// Timestamps kept, of all columns together: 4 MiB.
+const TIMESTAMPS_MAX: usize = 64 * CHUNK_SAMPLES_MAX;
 
 /// Pages of columns kept: series of one metric have the columns of many targets.
 const COLUMN_PAGES: usize = 16;
 
 /// Buffers for [`ChunkFile::read`](super::ChunkFile::read); one per reading thread, fastest when used for one file.
 ///
-/// At most about 5 MiB, and only after reading that much.
+/// At most about 6 MiB, and only after reading that much.
 #[derive(Default)]
 pub struct Scratch {
     /// Where blocks are looked for first, and kept; a reader that needs each block once has none.
@@ -53,7 +54,7 @@ impl Scratch {
             self.extent = Extent::default();
             self.blocks.clear();
             self.pages = ColumnPages::default();
-            self.columns.start(file.footer.samples / file.footer.chunks.max(1));
+            self.columns.forget();
         }
     }
 }
@@ -79,11 +80,16 @@ impl ColumnPages {
     }
 }
 
-/// A cache with a few places for each column address: no two that are used in turns expel each other.
+/// Decoded columns by address. Each address has a few places, so that no two that are used in turns
+/// expel each other; all together have a bound, however long columns are.
+#[derive(Default)]
 pub struct Columns {
     places: Vec<Column>,
-    /// Counts what was expelled, so that it is not always the same place's.
-    expelled: usize,
+    /// Timestamps that there is room for.
+    room: usize,
+    /// Where expelling went on to last, among all places and among those of one address.
+    hand: usize,
+    way: usize,
 }
 
 #[derive(Default)]
@@ -92,30 +98,15 @@ struct Column {
     timestamps: Vec<i64>,
 }
 
-impl Default for Columns {
-    fn default() -> Self {
-        let mut columns = Self { places: Vec::new(), expelled: 0 };
-        columns.start(CHUNK_SAMPLES_MAX as u64);
-        columns
-    }
-}
-
 impl Columns {
-    /// Forgets all, for columns of about this length.
-    fn start(&mut self, length: u64) {
-        let samples = COLUMNS_MIN * CHUNK_SAMPLES_MAX;
-        let count = samples / usize::try_from(length).unwrap_or(usize::MAX).max(1);
-        let count = count.clamp(COLUMNS_MIN, COLUMNS_MAX).next_power_of_two();
-        if count != self.places.len() {
-            self.places.clear();
-            self.places.resize_with(count, Column::default);
-        }
+    /// Forgets all; their room stays.
+    fn forget(&mut self) {
         self.places.iter_mut().for_each(|place| place.address = None);
     }
 
     /// The timestamps of a column, if they are there.
     pub fn peek(&self, address: u32) -> Option<&[i64]> {
-        let mut places = self.places[self.first(address)..].iter().take(WAYS);
+        let mut places = self.places.iter().skip(first_place(address)).take(WAYS);
         places.find(|place| place.address == Some(address)).map(|place| &place.timestamps[..])
     }
 
@@ -125,26 +116,100 @@ impl Columns {
         address: u32,
         fill: impl FnOnce(&mut Vec<i64>) -> Result<(), E>,
     ) -> Result<&[i64], E> {
-        let first = self.first(address);
-        let ways = &mut self.places[first..first + WAYS];
-        let known = ways.iter().position(|place| place.address == Some(address));
-        let free = || ways.iter().position(|place| place.address.is_none());
-        let way = known.or_else(free).unwrap_or_else(|| {
-            self.expelled += 1;
-            self.expelled % WAYS
-        });
-        let place = &mut ways[way];
+        self.places.resize_with(COLUMNS, Column::default);
+        let at = self.place(address);
+        let place = &mut self.places[at];
         if place.address != Some(address) {
             place.address = None;
             place.timestamps.clear();
-            fill(&mut place.timestamps)?;
+            let before = place.timestamps.capacity();
+            let filled = fill(&mut place.timestamps);
+            self.room += place.timestamps.capacity() - before;
+            filled?;
             place.address = Some(address);
+            self.expel_others(at);
         }
-        Ok(&place.timestamps)
+        Ok(&self.places[at].timestamps)
     }
 
-    /// The first of a column's places. Multiplicative hashing: addresses of one file differ in all bits.
-    fn first(&self, address: u32) -> usize {
-        (address.wrapping_mul(0x9e37_79b1) >> 16) as usize % (self.places.len() / WAYS) * WAYS
+    /// The place where a column is, or is to be.
+    fn place(&mut self, address: u32) -> usize {
+        let first = first_place(address);
+        let ways = &self.places[first..first + WAYS];
+        let known = ways.iter().position(|place| place.address == Some(address));
+        let free = || ways.iter().position(|place| place.address.is_none());
+        let way = known.or_else(free).unwrap_or_else(|| {
+            self.way = (self.way + 1) % WAYS;
+            self.way
+        });
+        first + way
+    }
+
+    /// Gives back the room of others until all are within the bound.
+    fn expel_others(&mut self, at: usize) {
+        while self.room > TIMESTAMPS_MAX {
+            self.hand = (self.hand + 1) % COLUMNS;
+            if self.hand != at {
+                let expelled = std::mem::take(&mut self.places[self.hand]);
+                self.room -= expelled.timestamps.capacity();
+            }
+        }
+    }
+}
+
+/// The first of a column's places. Fibonacci hashing, by the highest bits: addresses that lie about as
+/// far apart from each other are spread evenly.
+fn first_place(address: u32) -> usize {
+    const BITS: u32 = (COLUMNS / WAYS).ilog2();
+    (address.wrapping_mul(0x9e37_79b1) >> (u32::BITS - BITS)) as usize * WAYS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Timestamps that a column of this address has.
+    fn fill(address: u32, length: usize) -> impl FnOnce(&mut Vec<i64>) -> Result<(), ()> {
+        move |out| {
+            out.extend((0..length as i64).map(|i| i + i64::from(address)));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn columns_of_any_length_keep_to_one_bound() {
+        let mut columns = Columns::default();
+        for round in 0..3 {
+            for address in 0..3 * COLUMNS as u32 {
+                let length = if address % 2 == 0 { CHUNK_SAMPLES_MAX } else { 1 + round };
+                let column = columns.get(address, fill(address, length)).unwrap();
+                assert_eq!((column.len(), column[0]), (length, i64::from(address)));
+                let room = columns.places.iter().map(|place| place.timestamps.capacity());
+                assert_eq!(room.sum::<usize>(), columns.room);
+                assert!(columns.room <= TIMESTAMPS_MAX);
+            }
+            columns.forget();
+        }
+    }
+
+    #[test]
+    fn short_columns_of_a_thousand_targets_stay_and_a_failed_one_does_not() {
+        let mut columns = Columns::default();
+        let decoded = (0..2).map(|_| {
+            let mut decoded = 0;
+            for address in (0..1000).map(|i| i * 23) {
+                let fill = |out: &mut Vec<i64>| {
+                    decoded += 1;
+                    fill(address, 60)(out)
+                };
+                columns.get(address, fill).unwrap();
+            }
+            decoded
+        });
+        let [first, second] = decoded.collect::<Vec<usize>>()[..] else { panic!() };
+        assert_eq!(first, 1000);
+        assert!(second < 200, "{second}");
+        columns.get(7, |_| Err(())).unwrap_err();
+        assert_eq!(columns.peek(7), None);
     }
 }

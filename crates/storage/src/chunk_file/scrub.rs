@@ -125,7 +125,6 @@ impl ChunkFile {
 
     fn verify_chunks(&self, found: &mut Findings) -> Result<(), ChunkFileError> {
         let mut scratch = Scratch::default();
-        scratch.belong_to(self);
         let mut samples = Samples::default();
         let mut chunks = 0u64;
         for page in 0..self.tables.directory.len() {

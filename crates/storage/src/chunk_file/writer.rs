@@ -141,14 +141,13 @@ impl<'f> ChunkFileWriter<'f> {
         let (frames, exemplars) = self.exemplars.finish(&mut self.output)?;
         // Stable: the chunks of a series stay in time order.
         self.entries.sort_by_key(|entry| entry.key);
-        let distinct = self.entries.chunk_by(|a, b| a.key == b.key).count() as u64;
-        if distinct != self.series {
+        let series = series(&self.entries);
+        if series.len() != self.series {
             return Err(ChunkFileError::DuplicateSeries);
         }
         let start = self.output.offset();
-        let series = Some(series(&self.entries));
-        let mut tables =
-            Tables { directory: Vec::new(), columns, labels, exemplars: frames, series };
+        let (directory, series) = (Vec::new(), Some(series));
+        let mut tables = Tables { directory, columns, labels, exemplars: frames, series };
         for entries in self.entries.chunks(PAGE_CHUNKS) {
             let offset = self.output.offset();
             let size = self.output.put_checked(|out| put_page(entries, out))? as u32;

@@ -139,18 +139,20 @@ impl Index {
 
     /// The place of a series in chunk files.
     pub fn key(&self, series: u32) -> SeriesKey {
-        let key = self.keys(std::iter::once(series)).next();
-        key.unwrap_or(SeriesKey { metric: 0, series })
+        self.key_by(self.pairs.metric_name(), series)
     }
 
     /// The places of series in chunk files.
     pub fn keys(&self, series: impl Iterator<Item = u32>) -> impl Iterator<Item = SeriesKey> {
         let name = self.pairs.metric_name();
-        series.map(move |series| {
-            let pair = name.and_then(|name| self.pair_named(series, name));
-            let metric = metric_hash(pair.map_or("", |pair| self.pairs.text(pair).1));
-            SeriesKey { metric, series }
-        })
+        series.map(move |series| self.key_by(name, series))
+    }
+
+    /// `name` is the number of the metric name's label, if there is one.
+    fn key_by(&self, name: Option<u32>, series: u32) -> SeriesKey {
+        let pair = name.and_then(|name| self.pair_named(series, name));
+        let metric = metric_hash(pair.map_or("", |pair| self.pairs.text(pair).1));
+        SeriesKey { metric, series }
     }
 
     fn pair_named(&self, series: u32, name: u32) -> Option<u32> {
