@@ -23,7 +23,7 @@ use crate::eval::range::RangeFunction;
 use crate::eval::range::smoothed::Smoothed;
 use crate::eval::range::track::Track;
 use crate::eval::range::window::{Remarks, Results, slide};
-use crate::eval::range::windows::{Extent, Windows};
+use crate::eval::range::windows::{Reach, Windows};
 use crate::eval::relabel::{has_kind, is_metadata, without_metadata};
 use crate::eval::samples::Reads;
 use crate::eval::scalar::Scalar;
@@ -111,7 +111,7 @@ impl Pipeline<'_> {
     }
 
     pub fn tasks(&self) -> Tasks {
-        let times = self.times(&self.extent());
+        let times = self.times(&self.reach());
         let range = times.end.saturating_sub(times.start);
         tasks(self.series().len(), effort_of_series(self.grid.len, range))
     }
@@ -185,7 +185,7 @@ impl Pipeline<'_> {
         self.query.interrupt.check()?;
         self.series().read_each(
             series,
-            self.times(&self.extent()),
+            self.times(&self.reach()),
             &mut samples,
             &mut |i, samples| {
                 failed = self.compute(scratch, i, samples, names, intake, &mut run).err();
@@ -266,7 +266,7 @@ impl Pipeline<'_> {
     }
 
     /// Where each step looks.
-    fn extent(&self) -> Extent {
+    fn reach(&self) -> Reach {
         let (lookback, shift) = (self.query.lookback, self.selector.shift);
         let (range, before, after) = match (&self.intake, self.selector.extension) {
             (Intake::Instant(_), _) => (0, lookback, 0),
@@ -275,25 +275,25 @@ impl Pipeline<'_> {
             (Intake::Range { range, .. }, RangeExtension::Anchored) => (*range, lookback, 0),
             (Intake::Range { range, .. }, RangeExtension::Smoothed) => (*range, lookback, lookback),
         };
-        Extent { shift, range, before, after }
+        Reach { shift, range, before, after }
     }
 
     /// The samples that all steps together look at.
-    fn times(&self, extent: &Extent) -> TimeRange {
-        let before = extent.range.saturating_add(extent.before);
-        extent.shift.range(&self.grid, before, extent.after)
+    fn times(&self, reach: &Reach) -> TimeRange {
+        let before = reach.range.saturating_add(reach.before);
+        reach.shift.range(&self.grid, before, reach.after)
     }
 
     fn windows(&self) -> Windows {
-        let mut extent = self.extent();
+        let mut reach = self.reach();
         // Prometheus forgets the offset when it looks for the time at a fixed moment, though not when
         // it selects the samples to look at.
         if matches!(self.intake, Intake::Instant(Take::Time | Take::StartTime))
-            && extent.shift.at.is_some()
+            && reach.shift.at.is_some()
         {
-            extent.shift.offset = 0;
+            reach.shift.offset = 0;
         }
-        Windows::new(self.grid, extent)
+        Windows::new(self.grid, reach)
     }
 
     /// Applies the intake to the samples of series `i`.

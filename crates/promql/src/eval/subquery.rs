@@ -11,7 +11,7 @@ use crate::eval::profile::Cost;
 use crate::eval::range::RangeFunction;
 use crate::eval::range::track::Track;
 use crate::eval::range::window::{Remarks, Results};
-use crate::eval::range::windows::{Extent, Windows};
+use crate::eval::range::windows::{Reach, Windows};
 use crate::eval::relabel;
 use crate::eval::samples::Reads;
 use crate::plan::{Call, Kind, Subquery};
@@ -72,7 +72,7 @@ impl<'a> Evaluator<'a> {
         let function = || RangeFunction::new(name, &scalars, extension, overlap).ok().flatten();
         let drops = function().is_some_and(|f| !f.keeps_name());
         let shift = subquery.shift;
-        let extent = Extent { shift, range: subquery.range, before: 0, after: 0 };
+        let reach = Reach { shift, range: subquery.range, before: 0, after: 0 };
         let mut output = self.empty(grid);
         let by_step = self.reads.total_by_step.len();
         // Prometheus has lost the place of a subquery by the time it has something to remark.
@@ -81,7 +81,7 @@ impl<'a> Evaluator<'a> {
         ordered(
             query.threads(),
             tasks(input.len(), effort_of_series(grid.len + inner.len, 0)),
-            || (function(), Track::default(), Windows::new(grid, extent), Results::default()),
+            || (function(), Track::default(), Windows::new(grid, reach), Results::default()),
             |(function, track, windows, results), series| {
                 let besides = function.as_ref().map_or(0, RangeFunction::sample_size);
                 let mut claim = query.budget.claim();

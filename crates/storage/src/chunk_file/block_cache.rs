@@ -1,6 +1,5 @@
-//! Blocks and directory pages that were read and verified: reading one again costs neither a call of
-//! the kernel nor a checksum, and of a directory page no decoding. Pages of timestamps
-//! are kept as they are read: each column in them is verified when it is used.
+//! Blocks, columns and directory pages that were read and verified: reading one again costs no call of
+//! the kernel, of a block no checksum, of a directory page no decoding.
 //!
 //! Bounded in bytes; what is read once does not push out what is read often (S3-FIFO).
 

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
-use metricstor_chunk::Input;
 use metricstor_chunk::timestamps::{self, Summary};
+use metricstor_chunk::{DecodeError, Input};
 
 use super::block_cache::BlockCache;
 use super::directory::{Entry, read_page};
@@ -100,17 +100,12 @@ impl ChunkFile {
         let at = address - page.address;
         let offset = page.offset + at;
         let bytes = pages.get(index, || self.column_page(&page, cache))?;
-        let mut input = Input::new(&bytes[at as usize..]);
-        let size = input.count(bytes.len(), "size of a column");
-        let column = size.and_then(|size| input.take(size + CHECKSUM_SIZE));
+        let column = self.next_column(&mut Input::new(&bytes[at as usize..]), address);
         let column = column.map_err(|error| self.damaged_column(offset, entry, error))?;
-        let column = self.meta.checked(column, address);
-        let column =
-            column.ok_or_else(|| self.damaged_column(offset, entry, "timestamps checksum"))?;
         Ok((offset, column))
     }
 
-    /// A page of columns: each of them is verified when it is used.
+    /// A page of columns; it is kept if all of them are sound.
     fn column_page(
         &self,
         page: &ColumnPage,
@@ -123,10 +118,33 @@ impl ChunkFile {
         let mut bytes = vec![0; size];
         read_at(&*self.file, &self.path, &mut bytes, page.offset)?;
         let bytes: Arc<[u8]> = bytes.into();
-        if let Some(cache) = cache {
+        if let Some(cache) = cache.filter(|_| self.is_sound(page, &bytes)) {
             cache.put(self.id, page.offset, Arc::clone(&bytes));
         }
         Ok(bytes)
+    }
+
+    fn is_sound(&self, page: &ColumnPage, bytes: &[u8]) -> bool {
+        let mut input = Input::new(bytes);
+        while !input.rest().is_empty() {
+            let at = bytes.len() - input.rest().len();
+            if self.next_column(&mut input, page.address + at as u64).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The verified bytes of the column that begins here, which is this address.
+    fn next_column<'b>(
+        &self,
+        input: &mut Input<'b>,
+        address: u64,
+    ) -> Result<&'b [u8], DecodeError> {
+        let size = input.count(BLOCK_SIZE_MAX as usize, "size of a column")?;
+        let column = input.take(size + CHECKSUM_SIZE)?;
+        let column = self.meta.checked(column, address);
+        column.ok_or(DecodeError::Invalid("timestamps checksum"))
     }
 
     /// The verified bytes of a block.

@@ -10,7 +10,7 @@ use crate::eval::frame::{Cell, Frame, Head};
 use crate::eval::grid::{Grid, Shift};
 use crate::eval::instant::{Take, pick};
 use crate::eval::range::window::Results;
-use crate::eval::range::windows::{Extent, Windows};
+use crate::eval::range::windows::{Reach, Windows};
 use crate::eval::samples::Reads;
 use crate::plan::{Call, Kind};
 use crate::{Hints, QueryError};
@@ -106,8 +106,8 @@ impl<'a> Evaluator<'a> {
         let set = query.source.select(&matchers, times, &hints)?;
         query.check_series(set.len())?;
         let (mut samples, mut results) = (Samples::default(), Results::default());
-        let extent = Extent { shift, range: 0, before: lookback, after: 0 };
-        let mut windows = Windows::new(grid, extent);
+        let reach = Reach { shift, range: 0, before: lookback, after: 0 };
+        let mut windows = Windows::new(grid, reach);
         let mut reads = Reads::new(self.reads.total_by_step.len());
         for i in 0..set.len() {
             query.interrupt.check()?;

@@ -147,7 +147,7 @@ mod tests {
     use crate::eval::range::track::Track;
     use crate::eval::range::trial::{applied, loaded};
     use crate::eval::range::window::{Kernel, Outcome, Remarks, Window};
-    use crate::eval::range::windows::{Extent, Windows};
+    use crate::eval::range::windows::{Reach, Windows};
     use crate::eval::samples::Reads;
 
     /// Applies a kernel window by window.
@@ -197,8 +197,8 @@ mod tests {
             let range = if even { range / step * step + step } else { range };
             let end = start + step * (steps as i64 - 1);
             let grid = Grid::range(start, end, step, 1000).unwrap();
-            let extent = Extent { shift: Shift::default(), range, before: 0, after: 0 };
-            let mut shared = Windows::new(grid, extent);
+            let reach = Reach { shift: Shift::default(), range, before: 0, after: 0 };
+            let mut shared = Windows::new(grid, reach);
             let walk = |at: &mut i64, gap: &i64| { *at += gap; Some(*at) };
             let times: Vec<i64> = gaps.iter().scan(0, walk).collect();
             for change in [Change::Rate, Change::Increase, Change::Delta] {
@@ -214,7 +214,7 @@ mod tests {
                     let track = loaded(&shifted.collect::<Vec<_>>(), values, &[]);
                     prop_assert_eq!(
                         bits(&mut at_once, &mut shared, &track),
-                        bits(&mut one_by_one, &mut Windows::new(grid, extent), &track)
+                        bits(&mut one_by_one, &mut Windows::new(grid, reach), &track)
                     );
                 }
             }

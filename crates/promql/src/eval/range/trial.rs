@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::track::Track;
 use super::window::{Kernel, Remarks, Results, slide};
-use super::windows::{Extent, Windows};
+use super::windows::{Reach, Windows};
 use crate::ast::Span;
 use crate::eval::annotations::Annotations;
 use crate::eval::grid::{Grid, Shift};
@@ -24,12 +24,12 @@ pub(super) const STEPS: usize = 80;
 pub(super) struct Layout {
     pub times: Vec<i64>,
     grid: Grid,
-    extent: Extent,
+    reach: Reach,
 }
 
 impl Layout {
     pub fn windows(&self) -> Windows {
-        Windows::new(self.grid, self.extent)
+        Windows::new(self.grid, self.reach)
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn layout() -> impl Strategy<Value = Layout> {
             Layout {
                 times: gaps.iter().scan(0, walk).collect(),
                 grid: Grid::range(start, end, step, STEPS).unwrap(),
-                extent: Extent { shift: Shift::default(), range, before: 0, after: 0 },
+                reach: Reach { shift: Shift::default(), range, before: 0, after: 0 },
             }
         },
     )

@@ -12,7 +12,7 @@ use crate::eval::samples::Reads;
 
 /// Which window belongs to a step. Milliseconds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Extent {
+pub(crate) struct Reach {
     pub shift: Shift,
     pub range: i64,
     /// How much farther than the range itself extended selectors look.
@@ -45,7 +45,7 @@ const SAMPLES_PER_STEP_MAX: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Windows {
     grid: Grid,
-    extent: Extent,
+    reach: Reach,
     remembered: Vec<Places>,
     /// Of them, the one of the present series.
     current: usize,
@@ -68,8 +68,8 @@ struct Places {
 }
 
 impl Windows {
-    pub fn new(grid: Grid, extent: Extent) -> Self {
-        Self { grid, extent, remembered: Vec::new(), current: 0, oldest: 0, size: 0 }
+    pub fn new(grid: Grid, reach: Reach) -> Self {
+        Self { grid, reach, remembered: Vec::new(), current: 0, oldest: 0, size: 0 }
     }
 
     pub fn len(&self) -> usize {
@@ -78,7 +78,7 @@ impl Windows {
 
     /// The range's length.
     pub fn seconds(&self) -> f64 {
-        self.extent.range as f64 / 1000.0
+        self.reach.range as f64 / 1000.0
     }
 
     /// What a kernel has found for one key holds as long as the key is the same: a slot, of few, and
@@ -89,10 +89,10 @@ impl Windows {
 
     pub fn times(&self, step: usize) -> Times {
         let time = self.grid.time(step);
-        let end = self.extent.shift.apply(time);
-        let start = end.saturating_sub(self.extent.range);
-        let from = start.saturating_sub(self.extent.before);
-        Times { step: time, start, end, from, to: end.saturating_add(self.extent.after) }
+        let end = self.reach.shift.apply(time);
+        let start = end.saturating_sub(self.reach.range);
+        let from = start.saturating_sub(self.reach.before);
+        Times { step: time, start, end, from, to: end.saturating_add(self.reach.after) }
     }
 
     /// The samples in each step's window, of the series whose times were sought last.
@@ -153,7 +153,7 @@ impl Windows {
 
     /// How many steps before a window the one is that ends where it begins, if there is such a one.
     fn lag(&self) -> Option<usize> {
-        let Extent { shift, range, before, after } = self.extent;
+        let Reach { shift, range, before, after } = self.reach;
         let whole = range.checked_add(before)?.checked_add(after)?;
         // What is cut off at the ends of time does not move with the steps.
         shift.apply(self.grid.start).checked_sub(whole)?;

@@ -69,18 +69,22 @@ fn what_is_damaged_is_not_kept() {
     let disk = disk();
     let summary = write(&disk, &model());
     let file = ChunkFile::open(&disk, &path(&summary)).unwrap();
-    let mut scratch = Scratch::default();
-    let entry = file.entries(0, &mut scratch).unwrap()[3];
-    let mut bytes = disk.content(&path(&summary)).unwrap();
-    bytes[entry.offset as usize] ^= 1;
-    disk.plant(&path(&summary), bytes);
-    let file = ChunkFile::open(&disk, &path(&summary)).unwrap();
-    let (cache, metrics) = cache(4 << 20);
-    for _ in 0..2 {
-        let (mut scratch, mut out) = (Scratch::default(), Samples::default());
-        scratch.look_into(&cache);
-        assert!(file.read(entry.key, TimeRange::ALL, &mut out, &mut scratch).is_err());
-        // The pages of the directory and of columns alone.
-        assert_eq!(metrics.blocks_read.get(), 2);
+    let entry = file.entries(0, &mut Scratch::default()).unwrap()[3];
+    let column = file.tables.columns[0].offset + u64::from(entry.column) + 2;
+    // The pages of the directory and of columns are sound in the first case, the former in the second.
+    for (damaged, kept) in [(entry.offset, 2), (column, 1)] {
+        let sound = disk.content(&path(&summary)).unwrap();
+        let mut bytes = sound.clone();
+        bytes[damaged as usize] ^= 1;
+        disk.plant(&path(&summary), bytes);
+        let file = ChunkFile::open(&disk, &path(&summary)).unwrap();
+        let (cache, metrics) = cache(4 << 20);
+        for _ in 0..2 {
+            let (mut scratch, mut out) = (Scratch::default(), Samples::default());
+            scratch.look_into(&cache);
+            assert!(file.read(entry.key, TimeRange::ALL, &mut out, &mut scratch).is_err());
+            assert_eq!(metrics.blocks_read.get(), kept);
+        }
+        disk.plant(&path(&summary), sound);
     }
 }
