@@ -3,23 +3,21 @@
 //! Invariant: every `Labels` in the program is canonical (sorted by name in byte order, no duplicate
 //! names, no empty names, no empty values: an empty value means "label absent", as in Prometheus).
 
+mod packed;
+
 use std::cell::Cell;
 use std::cmp::Ordering;
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
+
+pub use packed::PackedPair;
+use packed::{LENGTH_MAX, Pairs, text_at};
 
 /// The label that holds the metric's name.
 pub const METRIC_NAME: &str = "__name__";
 
 /// The label that keeps tenants apart. Only the server sets it; series of the common tenant have none.
 pub const TENANT_LABEL: &str = "__tenant__";
-
-/// Lengths below this take one byte; longer ones take a marker and three bytes of seven bits each,
-/// so that every length byte is ASCII and the whole buffer stays valid UTF-8 (no unsafe code needed).
-const LONG: u8 = 0x7f;
-/// The longest name or value that can be represented (21 bits).
-const LENGTH_MAX: usize = (1 << 21) - 1;
 
 /// Larger buffers are not kept.
 const PACKING_SIZE: usize = 4 << 10;
@@ -75,23 +73,17 @@ impl Labels {
                 return Err(LabelsError::TooLong { name: name.chars().take(64).collect() });
             }
             if !value.is_empty() {
-                push_text(&mut packed, name);
-                push_text(&mut packed, value);
+                PackedPair::push(&mut packed, name, value);
             }
         }
         Ok(Self { packed: packed.into() })
     }
 
-    /// Takes pairs that are canonical already: sorted, unique, no empty name or value, none longer
-    /// than a stored label may be.
-    pub fn from_canonical<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+    /// Takes pairs that are canonical already: sorted, unique, no empty name or value.
+    pub fn from_packed<'a>(pairs: impl Iterator<Item = PackedPair<'a>>) -> Self {
         let mut packed = PACKING.take();
         packed.clear();
-        for (name, value) in pairs {
-            debug_assert!(!name.is_empty() && !value.is_empty());
-            push_text(&mut packed, name);
-            push_text(&mut packed, value);
-        }
+        pairs.for_each(|pair| packed.push_str(pair.as_str()));
         let labels = Self { packed: packed.as_str().into() };
         if packed.capacity() <= PACKING_SIZE {
             PACKING.set(packed);
@@ -118,7 +110,7 @@ impl Labels {
 
     /// The pairs, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        Pairs { rest: &self.packed }
+        Pairs::of(&self.packed).map(PackedPair::texts)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -144,8 +136,7 @@ impl Labels {
         let mut packed = String::with_capacity(self.packed.len());
         for (name, value) in self.iter() {
             if keep(name) {
-                push_text(&mut packed, name);
-                push_text(&mut packed, value);
+                PackedPair::push(&mut packed, name, value);
             }
         }
         Self { packed: packed.into() }
@@ -195,53 +186,6 @@ impl LabelsBuilder {
     pub fn build(&self) -> Result<Labels, LabelsError> {
         Labels::from_pairs(self.pairs.iter())
     }
-}
-
-struct Pairs<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Iterator for Pairs<'a> {
-    type Item = (&'a str, &'a str);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let (name, rest) = take_text(self.rest);
-        let (value, rest) = take_text(rest);
-        self.rest = rest;
-        Some((name, value))
-    }
-}
-
-fn push_text(out: &mut String, text: &str) {
-    let n = text.len();
-    if n < LONG as usize {
-        out.push(n as u8 as char);
-    } else {
-        out.push(LONG as char);
-        for shift in [14, 7, 0] {
-            out.push(((n >> shift & 0x7f) as u8) as char);
-        }
-    }
-    out.push_str(text);
-}
-
-fn take_text(packed: &str) -> (&str, &str) {
-    let Range { start, end } = text_at(packed.as_bytes(), 0);
-    (&packed[start..end], &packed[end..])
-}
-
-/// Where the bytes of a text are whose length stands at `at`.
-fn text_at(packed: &[u8], at: usize) -> Range<usize> {
-    let bytes = &packed[at..];
-    let (n, head) = if bytes[0] < LONG {
-        (bytes[0] as usize, 1)
-    } else {
-        ((bytes[1] as usize) << 14 | (bytes[2] as usize) << 7 | bytes[3] as usize, 4)
-    };
-    at + head..at + head + n
 }
 
 /// How many first bytes are the same.

@@ -24,7 +24,7 @@ pub use histogram::{
     HistogramSum, IncompatibleSchemas, InvalidHistogram, NanObservations, Quantile, Reconciled,
     Span, Trim,
 };
-pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME, TENANT_LABEL};
+pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME, PackedPair, TENANT_LABEL};
 pub use matcher::{MatchOp, Matcher, Pattern, Programs, RegexError};
 pub use sample::{STALE_NAN, Samples, TimeRange, is_stale};
 pub use select::{SelectError, SeriesSet};

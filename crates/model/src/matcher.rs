@@ -16,7 +16,7 @@ mod text;
 use std::sync::Arc;
 
 pub use programs::Programs;
-use shape::Shape;
+use shape::{PROGRAM_SIZE_MAX, Shape, Unfit};
 
 /// How a matcher compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,21 +61,33 @@ pub struct RegexError {
     /// The pattern; cut when it is long.
     pub pattern: String,
     pub reason: String,
+    /// It is not wrong: those of the request are too large together.
+    pub is_beyond: bool,
 }
 
 impl RegexError {
     fn new(pattern: &str, reason: String) -> Self {
-        Self { pattern: pattern.chars().take(200).collect(), reason }
+        Self { pattern: pattern.chars().take(200).collect(), reason, is_beyond: false }
     }
 }
 
 impl Matcher {
     /// Fails for a regular expression that does not parse or is too large.
     pub fn new(op: MatchOp, name: &str, value: &str) -> Result<Self, RegexError> {
+        Self::within(op, name, value, PROGRAM_SIZE_MAX).map_err(|unfit| match unfit {
+            Unfit::Wrong(reason) | Unfit::TooLarge(reason) => RegexError::new(value, reason),
+        })
+    }
+
+    fn within(
+        op: MatchOp,
+        name: &str,
+        value: &str,
+        program_size_max: usize,
+    ) -> Result<Self, Unfit> {
         let shape = match op {
             MatchOp::Regex | MatchOp::NotRegex => {
-                let shape = Shape::of(value).map_err(|reason| RegexError::new(value, reason))?;
-                Some(Arc::new(shape))
+                Some(Arc::new(Shape::of(value, program_size_max)?))
             }
             MatchOp::Equal | MatchOp::NotEqual => None,
         };

@@ -9,8 +9,8 @@ use metricstor_model::TimeRange;
 
 use super::label_name::unescape;
 use super::result::{TRUNCATED, push_annotations};
-use super::run::{Ask, SHORT_VALUES, run};
-use super::selector::selectors;
+use super::run::{Ask, SHORT_SERIES, SHORT_VALUES, run, short_syntax};
+use super::selector::{selectors, selectors_within};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::ApiError;
@@ -18,6 +18,9 @@ use crate::json::{push_html_string, push_labels};
 use crate::param::{Form, read_form};
 use crate::reply::{Gone, Sink};
 use crate::view::View;
+
+/// Selectors of one request that are parsed where it was read.
+const SELECTORS_AT_ONCE: usize = 4;
 
 /// What to look for, and how many rows to answer.
 struct Lookup {
@@ -39,15 +42,21 @@ pub async fn series(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let ask = Ask::json(&app, &request);
+    let mut ask = Ask::json(&app, &request);
     let form = read_form(request, &app.config.requests).await?;
     if form.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
     let lookup = Lookup::new(&app, &form)?;
+    let few = is_few(&form).then(|| selectors_within(short_syntax(&app), &form).ok()).flatten();
+    ask.short = few.as_ref().is_some_and(|sets| {
+        let view = View::of(&app, &caller);
+        sets.iter().map(|matchers| view.at_most(matchers)).sum::<usize>() <= SHORT_SERIES
+    });
     run(&app, &caller, ask, move |reading, sink| {
-        let selectors =
-            selectors(reading.app, &form).map_err(|error| error.in_parameter("match[]"))?;
+        let selectors = few
+            .map_or_else(|| selectors(reading.app, &form), Ok)
+            .map_err(|error| error.in_parameter("match[]"))?;
         let (rows, cut) = reading.view.series(&selectors, lookup.range, lookup.limit)?;
         write_rows(sink, &rows, cut, push_labels)?;
         Ok(())
@@ -129,6 +138,11 @@ pub async fn metadata(
 /// Is it asked about all series, so that none has to be looked at?
 fn is_everything(form: &Form, view: &View) -> bool {
     form.all("match[]").next().is_none() && view.is_whole()
+}
+
+/// Are there few enough selectors to look at each before its turn?
+fn is_few(form: &Form) -> bool {
+    form.all("match[]").nth(SELECTORS_AT_ONCE).is_none()
 }
 
 /// A number of rows; absent, 0 and negative mean all.

@@ -7,11 +7,11 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use metricstor_model::Matcher;
-use metricstor_promql::{QueryOptions, QueryTime, Stopwatch};
+use metricstor_promql::{QueryOptions, QueryTime, Stopwatch, parse_with};
 
 use super::explain::stopwatch;
 use super::result::{Statistics, write_answer};
-use super::run::{Ask, SHORT_EFFORT, run};
+use super::run::{Ask, SHORT_EFFORT, run, short_syntax};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::ApiError;
@@ -20,8 +20,6 @@ use crate::view::View;
 
 /// Prometheus' bound, checked before the query is even parsed.
 const POINTS_MAX: i64 = 11_000;
-/// Longer texts, and regular expressions, are parsed in turn on a blocking thread.
-const SHORT_TEXT: usize = 1024;
 
 pub async fn instant(
     State(app): State<Arc<App>>,
@@ -86,9 +84,7 @@ async fn evaluate(
         explain: matches!(form.get("explain"), "1" | "true").then_some(stopwatch as Stopwatch),
     };
     let own_memory = caller.grant().and_then(|grant| grant.limits().query_memory_bytes);
-    let text = form.get("query");
-    let is_cheap = text.len() <= SHORT_TEXT && !text.contains('~');
-    let expr = is_cheap.then(|| app.engine.parse(text)).and_then(Result::ok);
+    let expr = parse_with(form.get("query"), short_syntax(app)).ok();
     ask.short = expr.as_ref().is_some_and(|expr| {
         let view = View::of(app, caller);
         let series = |matchers: &[Matcher]| view.at_most(matchers);
@@ -100,7 +96,7 @@ async fn evaluate(
         let began = Instant::now();
         let engine = reading.app.engine_with(own_memory);
         let text = form.get("query");
-        // What is long, or wrong, was not parsed yet.
+        // What takes longer, or is wrong, was not parsed yet.
         let expr = expr.map_or_else(|| engine.parse(text), Ok)?;
         let (view, interrupt) = (&reading.view, reading.interrupt);
         let mut answer = engine.query_expr(view, &expr, text, time, &options, interrupt)?;

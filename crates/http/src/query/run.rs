@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::response::Response;
-use metricstor_promql::Interrupt;
+use metricstor_promql::{Interrupt, ParseOptions};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{sleep_until, timeout};
 
@@ -25,6 +25,12 @@ const NOTICE: Duration = Duration::from_secs(5);
 pub const SHORT_EFFORT: usize = 1 << 14;
 /// Values of a label that do, those that several shards have counted for each.
 pub const SHORT_VALUES: usize = 1 << 12;
+/// Series whose labels do not take much more.
+pub const SHORT_SERIES: usize = 1 << 10;
+/// A query, or all selectors, that are parsed where they were read; bytes.
+const SHORT_TEXT: usize = 1 << 10;
+/// Regular expressions that are compiled there; bytes of memory.
+const SHORT_REGEXES: usize = 16 << 10;
 
 /// What a run is asked for, besides the work itself.
 pub struct Ask {
@@ -47,6 +53,16 @@ impl Ask {
             text: request.uri().path().to_owned(),
             short: false,
         }
+    }
+}
+
+/// The syntax of what is parsed before its turn: what exceeds it is parsed again, on a blocking thread.
+pub fn short_syntax(app: &App) -> ParseOptions {
+    let syntax = app.engine.options().syntax;
+    ParseOptions {
+        length_max: syntax.length_max.min(SHORT_TEXT),
+        regex_memory_max: syntax.regex_memory_max.min(SHORT_REGEXES),
+        ..syntax
     }
 }
 

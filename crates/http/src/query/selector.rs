@@ -10,7 +10,11 @@ use crate::param::Form;
 /// The matchers of every `match[]`; each set must exclude the empty series, lest it match everything by
 /// mistake. Regular expressions are compiled here, so this is work for a blocking thread.
 pub fn selectors(app: &App, form: &Form) -> Result<Vec<Vec<Matcher>>, ApiError> {
-    let options = app.engine.options().syntax;
+    selectors_within(app.engine.options().syntax, form)
+}
+
+/// As [`selectors`], with options of its own.
+pub fn selectors_within(options: ParseOptions, form: &Form) -> Result<Vec<Vec<Matcher>>, ApiError> {
     let mut programs = Programs::new(options.regex_memory_max);
     form.all("match[]").map(|text| selector(text, options, &mut programs)).collect()
 }

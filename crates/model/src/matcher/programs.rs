@@ -1,6 +1,7 @@
 //! What the regular expressions of one request may take together.
 
-use super::{Matcher, RegexError};
+use super::shape::{PROGRAM_SIZE_MAX, Unfit};
+use super::{MatchOp, Matcher, RegexError};
 
 /// Counts the matchers of a request: each is bounded, and a request can have many.
 #[derive(Debug)]
@@ -15,14 +16,28 @@ impl Programs {
         Self { size_max, left: size_max }
     }
 
-    /// Fails for the matcher that exceeds what all may take.
+    /// One more matcher of the request. What does not fit is not built to its end.
+    pub fn matcher(&mut self, op: MatchOp, name: &str, value: &str) -> Result<Matcher, RegexError> {
+        let size_max = self.left.min(PROGRAM_SIZE_MAX);
+        let matcher = Matcher::within(op, name, value, size_max).map_err(|unfit| match unfit {
+            Unfit::TooLarge(_) if size_max < PROGRAM_SIZE_MAX => self.beyond(value),
+            Unfit::TooLarge(reason) | Unfit::Wrong(reason) => RegexError::new(value, reason),
+        })?;
+        self.admit(&matcher)?;
+        Ok(matcher)
+    }
+
+    /// Counts a matcher that was made elsewhere.
     pub fn admit(&mut self, matcher: &Matcher) -> Result<(), RegexError> {
         let left = self.left.checked_sub(matcher.program_size());
-        self.left = left.ok_or_else(|| {
-            let limit = self.size_max;
-            let reason = "all of a request take more memory than query.max_regex_memory";
-            RegexError::new(&matcher.value, format!("{reason} ({limit} bytes)"))
-        })?;
+        self.left = left.ok_or_else(|| self.beyond(&matcher.value))?;
         Ok(())
+    }
+
+    fn beyond(&self, pattern: &str) -> RegexError {
+        let limit = self.size_max;
+        let reason = "all of a request take more memory than query.max_regex_memory";
+        let error = RegexError::new(pattern, format!("{reason} ({limit} bytes)"));
+        RegexError { is_beyond: true, ..error }
     }
 }

@@ -14,7 +14,7 @@ use super::{Pattern, parser};
 /// thousands of literals, so this is generous.
 const PATTERN_SIZE_MAX: usize = 1 << 20;
 /// Largest accepted compiled program, in bytes: thousands of names of hosts whose dots are not escaped.
-const PROGRAM_SIZE_MAX: usize = 24 << 20;
+pub(super) const PROGRAM_SIZE_MAX: usize = 24 << 20;
 /// Bytes of all texts that a pattern is unfolded to; a list as long as a pattern fits.
 const SET_SIZE_MAX: usize = 4 * PATTERN_SIZE_MAX;
 /// Beyond this many texts made by combination (`[a-z][0-9]`), the automaton is better.
@@ -34,12 +34,19 @@ pub(super) enum Shape {
     },
 }
 
+/// Why a pattern has no shape.
+pub(super) enum Unfit {
+    Wrong(String),
+    TooLarge(String),
+}
+
 impl Shape {
-    pub(super) fn of(pattern: &str) -> Result<Self, String> {
+    /// `program_size_max` are the bytes that an automaton may take.
+    pub(super) fn of(pattern: &str, program_size_max: usize) -> Result<Self, Unfit> {
         if pattern.len() > PATTERN_SIZE_MAX {
-            return Err(format!("longer than {PATTERN_SIZE_MAX} bytes"));
+            return Err(Unfit::Wrong(format!("longer than {PATTERN_SIZE_MAX} bytes")));
         }
-        let hir = parser::parse(pattern).map_err(|fault| fault.0)?;
+        let hir = parser::parse(pattern).map_err(|fault| Unfit::Wrong(fault.0))?;
         let mut budget = SET_SIZE_MAX;
         if let Some(mut texts) = texts(&hir, Edges { start: true, end: true }, &mut budget) {
             texts.sort_unstable();
@@ -55,7 +62,7 @@ impl Shape {
         }
         let prefix = prefix(&hir);
         let anchored = Hir::concat(vec![Hir::look(Look::Start), hir, Hir::look(Look::End)]);
-        let regex = automaton(&anchored).map_err(|error| error.to_string())?;
+        let regex = automaton(&anchored, program_size_max)?;
         Ok(Self::Automaton { regex, prefix })
     }
 
@@ -93,10 +100,13 @@ impl Shape {
     }
 }
 
-fn automaton(hir: &Hir) -> Result<Regex, Box<regex_automata::meta::BuildError>> {
-    let config =
-        Config::new().nfa_size_limit(Some(PROGRAM_SIZE_MAX)).which_captures(WhichCaptures::None);
-    Regex::builder().configure(config).build_from_hir(hir).map_err(Box::new)
+fn automaton(hir: &Hir, size_max: usize) -> Result<Regex, Unfit> {
+    let config = Config::new().nfa_size_limit(Some(size_max)).which_captures(WhichCaptures::None);
+    Regex::builder().configure(config).build_from_hir(hir).map_err(|error| {
+        let too_large = error.size_limit().is_some();
+        let unfit = if too_large { Unfit::TooLarge } else { Unfit::Wrong };
+        unfit(error.to_string())
+    })
 }
 
 /// Whether an expression stands at the very start or end, where `^` and `$` always hold.

@@ -316,6 +316,10 @@ fn the_programs_of_one_request_are_bounded_together() {
     let error = programs.admit(&large).unwrap_err();
     let limit = "than query.max_regex_memory (67108864 bytes)";
     assert!(error.to_string().contains(limit), "{error}");
+    let refused = programs.matcher(MatchOp::Regex, "a", r"\pL{1000}").unwrap_err();
+    assert!(refused.is_beyond && refused.to_string().contains(limit), "{refused}");
+    let wrong = programs.matcher(MatchOp::Regex, "a", "(").unwrap_err();
+    assert!(!wrong.is_beyond, "{wrong}");
 }
 
 /// Patterns that mean the same in both dialects.

@@ -72,11 +72,11 @@ impl Cursor<'_> {
         };
         let span = name.span.to(value.span);
         let message = |error: RegexError| format!("error parsing regexp: {}", error.reason);
-        let matcher = Matcher::new(op, &label, &self.lossy_string(value))
-            .map_err(|error| Fault::new(span, message(error)))?;
-        let admitted = self.programs.admit(&matcher);
-        admitted.map_err(|error| Fault::beyond("query_regexes", span, message(error)))?;
-        Ok(matcher)
+        let text = self.lossy_string(value);
+        self.programs.matcher(op, &label, &text).map_err(|error| match error.is_beyond {
+            true => Fault::beyond("query_regexes", span, message(error)),
+            false => Fault::new(span, message(error)),
+        })
     }
 
     /// Labels are UTF-8, so a byte that is not equals none in any label.

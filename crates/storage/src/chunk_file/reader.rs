@@ -1,5 +1,6 @@
 //! Reading a chunk file: open checks header, footer and tables; a read checks every block it uses.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -119,13 +120,12 @@ impl ChunkFile {
         Ok(found)
     }
 
-    /// Adds the references of all series of the file.
-    pub fn collect_series(&self, all: &mut RoaringBitmap) -> Result<(), ChunkFileError> {
+    /// The references of all series of the file.
+    pub fn series_set(&self) -> Result<Cow<'_, RoaringBitmap>, ChunkFileError> {
         match &self.tables.series {
-            Some(series) => *all |= series,
-            None => *all |= self.series_of_directory()?,
+            Some(series) => Ok(Cow::Borrowed(series)),
+            None => self.series_of_directory().map(Cow::Owned),
         }
-        Ok(())
     }
 
     pub(super) fn series_of_directory(&self) -> Result<RoaringBitmap, ChunkFileError> {

@@ -1,6 +1,5 @@
 //! Which names and values there are, over all series or over some.
 
-use hashbrown::HashSet;
 use roaring::RoaringBitmap;
 
 use super::Index;
@@ -24,35 +23,61 @@ impl Index {
         names.map(|name| name.text.to_string()).collect()
     }
 
-    /// Adds all values of a label, or those that the given series (ascending) have.
-    pub fn collect_label_values(&self, name: &str, of: Option<&[u32]>, all: &mut HashSet<String>) {
+    /// Adds all values of a label, or those that the given series (ascending) have; `all` is sorted,
+    /// and each value is in it once.
+    pub fn collect_label_values(&self, name: &str, of: Option<&[u32]>, all: &mut Vec<String>) {
         let Some(number) = self.pairs.find_name(name) else { return };
-        let pairs = &self.pairs.name(number).pairs;
         match of {
-            None => {
-                let carried = |pair: &&u32| !self.pairs.series(**pair).is_empty();
-                self.collect_texts(pairs.iter().filter(carried), all);
-            }
-            Some(series) if series.len() > pairs.len() => {
+            None => self.collect_values(number, |pair| !self.pairs.series(pair).is_empty(), all),
+            Some(series) if series.len() > self.pairs.name(number).pairs.len() => {
                 let series = bitmap(series);
-                let carried = |pair: &&u32| !self.pairs.series(**pair).is_disjoint(&series);
-                self.collect_texts(pairs.iter().filter(carried), all);
+                self.collect_values(
+                    number,
+                    |pair| !self.pairs.series(pair).is_disjoint(&series),
+                    all,
+                );
             }
             Some(series) => {
                 let pairs = series.iter().filter_map(|series| self.pair_named(*series, number));
-                let mut pairs: Vec<u32> = pairs.collect();
-                pairs.sort_unstable();
-                pairs.dedup();
-                self.collect_texts(pairs.iter(), all);
+                unite_unsorted(all, pairs.map(|pair| self.pairs.text(pair).1).collect());
             }
         }
     }
 
-    /// Most values are in every shard: no text is made for those that are known.
-    fn collect_texts<'p>(&self, pairs: impl Iterator<Item = &'p u32>, all: &mut HashSet<String>) {
-        for pair in pairs {
-            all.get_or_insert_with(self.pairs.text(*pair).1, str::to_owned);
+    fn collect_values(&self, name: u32, wanted: impl Fn(u32) -> bool, all: &mut Vec<String>) {
+        let (sorted, late) = self.pairs.by_value(name);
+        let values = |pairs: &[u32]| -> Vec<&str> {
+            let wanted = pairs.iter().filter(|pair| wanted(**pair));
+            wanted.map(|pair| self.pairs.text(*pair).1).collect()
+        };
+        unite(all, &values(&sorted));
+        unite_unsorted(all, values(late));
+    }
+}
+
+fn unite_unsorted(all: &mut Vec<String>, mut texts: Vec<&str>) {
+    texts.sort_unstable();
+    texts.dedup();
+    unite(all, &texts);
+}
+
+/// Adds those of the texts that are missing; both are sorted. Most values are in every shard.
+fn unite(all: &mut Vec<String>, texts: &[&str]) {
+    let known = all.len();
+    let mut at = 0;
+    for text in texts {
+        while at < known && all[at].as_str() < *text {
+            at += 1;
         }
+        if at < known && all[at] == *text {
+            at += 1;
+        } else {
+            all.push((*text).to_owned());
+        }
+    }
+    if known > 0 && all.len() > known {
+        // Not unstable: these are two runs.
+        all.sort();
     }
 }
 

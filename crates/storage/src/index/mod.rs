@@ -5,6 +5,7 @@
 
 mod cardinality;
 mod labels;
+mod name;
 mod pairs;
 mod postings;
 mod select;
@@ -22,6 +23,9 @@ use pairs::Pairs;
 pub(crate) use series::PairNumbers;
 use series::Series;
 pub(crate) use table::Table;
+
+/// Series whose labels are put together at once.
+const LABELS_AT_ONCE: usize = 16;
 
 /// See the module.
 #[derive(Default)]
@@ -124,7 +128,29 @@ impl Index {
 
     /// The labels of a series; empty for a reference that is not in use.
     pub fn labels(&self, series: u32) -> Labels {
-        Labels::from_canonical(self.pairs(series))
+        Labels::from_packed(self.pairs_of(series).map(|pair| self.pairs.packed(pair)))
+    }
+
+    /// Appends the labels of several series. Each step is done for all of them before the next one, so
+    /// that the memory they wait for is waited for together.
+    pub fn labels_of(&self, series: &[u32], out: &mut Vec<Labels>) {
+        let mut places = Vec::new();
+        for some in series.chunks(LABELS_AT_ONCE) {
+            let pairs = some.iter().map(|series| self.pairs_of(*series));
+            let pairs: Vec<PairNumbers<'_>> = pairs.collect();
+            places.clear();
+            let mut ends = [0; LABELS_AT_ONCE];
+            for (pairs, end) in pairs.into_iter().zip(&mut ends) {
+                places.extend(pairs.map(|pair| self.pairs.place(pair)));
+                *end = places.len();
+            }
+            let mut start = 0;
+            for end in &ends[..some.len()] {
+                let texts = places[start..*end].iter().map(|place| self.pairs.at(*place));
+                out.push(Labels::from_packed(texts));
+                start = *end;
+            }
+        }
     }
 
     /// The pairs of a series, sorted by name.

@@ -2,19 +2,22 @@
 //!
 //! Invariant: a pair has a number as long as a series carries it; a freed number is given out again.
 
-use metricstor_model::METRIC_NAME;
+use std::sync::Arc;
+
+use metricstor_model::{METRIC_NAME, PackedPair};
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::postings::{self, Postings};
+use super::name::Name;
+use super::postings::Postings;
 use super::table::Table;
-use super::texts::{Text, Texts};
+use super::texts::{Place, Texts};
 
 #[derive(Default)]
 pub(super) struct Pairs {
     pairs: Vec<Pair>,
     names: Vec<Name>,
-    values: Texts,
+    texts: Texts,
     by_text: Table,
     /// Names by their text.
     by_name: Table,
@@ -23,17 +26,9 @@ pub(super) struct Pairs {
 }
 
 struct Pair {
-    value: Text,
+    text: Place,
     name: u32,
     series: Postings,
-}
-
-pub(super) struct Name {
-    pub text: Box<str>,
-    /// The numbers of its pairs, in no particular order.
-    pub pairs: Vec<u32>,
-    /// The series that have this label.
-    pub series: RoaringBitmap,
 }
 
 impl Pairs {
@@ -55,8 +50,9 @@ impl Pairs {
     }
 
     fn add(&mut self, hash: u64, name: &str, value: &str) -> u32 {
+        let text = self.texts.push(name, value);
         let name = self.intern_name(name);
-        let pair = Pair { value: self.values.push(value), name, series: Postings::None };
+        let pair = Pair { text, name, series: Postings::None };
         let number = match self.free.pop() {
             Some(number) => {
                 self.pairs[number as usize] = pair;
@@ -77,8 +73,7 @@ impl Pairs {
             return name;
         }
         let number = self.names.len() as u32;
-        let name = Name { text: text.into(), pairs: vec![], series: RoaringBitmap::new() };
-        self.names.push(name);
+        self.names.push(Name::new(text));
         self.by_name.insert(xxh3_64(text.as_bytes()), number);
         number
     }
@@ -89,9 +84,25 @@ impl Pairs {
     }
 
     #[inline]
+    pub fn packed(&self, pair: u32) -> PackedPair<'_> {
+        self.at(self.place(pair))
+    }
+
+    /// Where a pair's texts stand.
+    #[inline]
+    pub fn place(&self, pair: u32) -> Place {
+        self.pairs[pair as usize].text
+    }
+
+    #[inline]
+    pub fn at(&self, place: Place) -> PackedPair<'_> {
+        self.texts.get(place)
+    }
+
+    /// Name and value.
+    #[inline]
     pub fn text(&self, pair: u32) -> (&str, &str) {
-        let Pair { name, value, .. } = &self.pairs[pair as usize];
-        (&self.names[*name as usize].text, self.values.get(*value))
+        self.packed(pair).texts()
     }
 
     /// The name's number of a pair.
@@ -102,6 +113,21 @@ impl Pairs {
 
     pub fn name(&self, name: u32) -> &Name {
         &self.names[name as usize]
+    }
+
+    /// The pairs of a name by value, and those that came too late to be among them.
+    pub fn by_value(&self, name: u32) -> (Arc<[u32]>, &[u32]) {
+        self.names[name as usize].by_value(|pair| self.text(pair).1)
+    }
+
+    /// The pairs of a name whose values begin with `prefix`, and some others; `None` if they are
+    /// more than `max`.
+    pub fn few_with_prefix(&self, name: u32, prefix: &str, max: usize) -> Option<Vec<u32>> {
+        let (sorted, late) = self.by_value(name);
+        let value = |pair: &u32| self.text(*pair).1;
+        let sorted = &sorted[sorted.partition_point(|pair| value(pair) < prefix)..];
+        let count = sorted.partition_point(|pair| value(pair).starts_with(prefix));
+        (count + late.len() <= max).then(|| [&sorted[..count], late].concat())
     }
 
     /// The names that some series has.
@@ -141,8 +167,7 @@ impl Pairs {
             let name = &mut self.names[name as usize];
             name.series -= series;
             name.series.optimize();
-            name.pairs.retain(|pair| !self.pairs[*pair as usize].series.is_empty());
-            name.pairs.shrink_to_fit();
+            name.retain(|pair| !self.pairs[pair as usize].series.is_empty());
         }
         if self.free.len() > self.pairs.len() / 2 {
             self.rewrite_texts();
@@ -151,13 +176,13 @@ impl Pairs {
 
     /// Leaves the texts of freed pairs behind.
     fn rewrite_texts(&mut self) {
-        let mut values = Texts::default();
-        let empty = values.push("");
+        let mut texts = Texts::default();
+        let empty = texts.push("", "");
         for pair in &mut self.pairs {
-            let free = matches!(pair.series, Postings::None);
-            pair.value = if free { empty } else { values.push(self.values.get(pair.value)) };
+            let (name, value) = self.texts.get(pair.text).texts();
+            pair.text = if pair.series.is_empty() { empty } else { texts.push(name, value) };
         }
-        self.values = values;
+        self.texts = texts;
     }
 
     /// Makes everything as small as it can be.
@@ -177,19 +202,13 @@ impl Pairs {
 
     /// Bytes of memory held, about.
     pub fn size(&self) -> usize {
-        let name = |name: &Name| {
-            size_of::<Name>()
-                + name.text.len()
-                + name.pairs.capacity() * 4
-                + postings::bitmap_size(&name.series)
-        };
-        self.values.size()
+        self.texts.size()
             + self.by_text.size()
             + self.by_name.size()
             + self.free.capacity() * 4
             + self.pairs.capacity() * size_of::<Pair>()
             + self.pairs.iter().map(|pair| pair.series.heap_size()).sum::<usize>()
-            + self.names.iter().map(name).sum::<usize>()
+            + self.names.iter().map(Name::size).sum::<usize>()
     }
 }
 

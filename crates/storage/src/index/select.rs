@@ -14,6 +14,8 @@ use super::postings::Postings;
 
 /// Checking one series, or one value of a name: nanoseconds, about.
 const CHECK_NS: u64 = 80;
+/// Values that are looked at before it is known whether another matcher is cheaper.
+const LOOKED_AT_MAX: usize = 256;
 
 /// A matcher on its way to a set of series.
 struct Term<'a> {
@@ -44,7 +46,10 @@ impl Index {
     pub fn at_most(&self, matchers: &[Matcher]) -> u64 {
         let mut most = self.all.len();
         let mut shortest: Option<&Postings> = None;
-        for matcher in matchers.iter().filter(|matcher| !matcher.matches_empty()) {
+        // To look at values takes longer than a microsecond.
+        let is_told = |m: &&Matcher| !matches!(m.pattern(), Pattern::Prefix(_));
+        let wants = |matcher: &&Matcher| !matcher.matches_empty();
+        for matcher in matchers.iter().filter(wants).filter(is_told) {
             let Some(term) = self.term(matcher) else { return 0 };
             let Pairs::These(pairs) = &term.pairs else { continue };
             most = most.min(pairs.iter().map(|pair| self.pairs.series(*pair).len()).sum());
@@ -104,6 +109,7 @@ impl Index {
             Pattern::Set(set) if described && set.len() <= values => {
                 Pairs::These(self.find(&matcher.name, set.iter().map(|text| &**text)))
             }
+            Pattern::Prefix(prefix) if described => self.describe(name, matcher, prefix),
             Pattern::One(_) | Pattern::Set(_) | Pattern::Prefix(_) => Pairs::Unknown,
         };
         let cost = match &pairs {
@@ -115,6 +121,17 @@ impl Index {
             Pairs::Unknown => values as u64 * CHECK_NS,
         };
         Some(Term { matcher, name, pairs, cost })
+    }
+
+    /// The pairs whose values a matcher describes, if few have to be looked at.
+    fn describe(&self, name: u32, matcher: &Matcher, prefix: &str) -> Pairs {
+        match self.pairs.few_with_prefix(name, prefix, LOOKED_AT_MAX) {
+            Some(mut pairs) => {
+                pairs.retain(|pair| matcher.describes(self.pairs.text(*pair).1));
+                Pairs::These(pairs)
+            }
+            None => Pairs::Unknown,
+        }
     }
 
     fn find<'t>(&self, name: &str, values: impl IntoIterator<Item = &'t str>) -> Vec<u32> {
@@ -189,8 +206,19 @@ impl Index {
 fn union(sets: &[&RoaringBitmap], among: Option<&RoaringBitmap>) -> RoaringBitmap {
     let members = || sets.iter().map(|set| set.len()).sum::<u64>();
     match among.filter(|among| among.len() < members()) {
-        Some(among) => sets.iter().map(|set| *set & among).union(),
+        Some(among) => sets.iter().map(|set| common(set, among)).union(),
         None => sets.iter().copied().union(),
+    }
+}
+
+/// The members of `set` that are `among` some. What came at one time, as a target's series do, stands in
+/// a narrow span: then only the few in there are looked at.
+fn common(set: &RoaringBitmap, among: &RoaringBitmap) -> RoaringBitmap {
+    let (Some(min), Some(max)) = (set.min(), set.max()) else { return RoaringBitmap::new() };
+    if among.range_cardinality(min..=max) < among.len() / 8 {
+        among.range(min..=max).filter(|one| set.contains(*one)).collect()
+    } else {
+        set & among
     }
 }
 

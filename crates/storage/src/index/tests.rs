@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use hashbrown::HashSet;
 use metricstor_model::{METRIC_NAME, MatchOp, Matcher};
 use proptest::prelude::*;
 
@@ -49,10 +48,6 @@ fn check(index: &Index, expected: &BTreeMap<u32, Labels>, sets: &[Vec<Matcher>])
             let among = || {
                 expected.iter().filter(|(one, _)| of.is_none_or(|of| of.binary_search(one).is_ok()))
             };
-            let sorted = |mut texts: Vec<String>| {
-                texts.sort();
-                texts
-            };
             let unique = |mut texts: Vec<String>| {
                 texts.sort();
                 texts.dedup();
@@ -60,12 +55,14 @@ fn check(index: &Index, expected: &BTreeMap<u32, Labels>, sets: &[Vec<Matcher>])
             };
             let names = among().flat_map(|(_, labels)| labels.iter().map(|(n, _)| n.to_owned()));
             let of = of.map(Vec::as_slice);
-            assert_eq!(sorted(index.label_names(of)), unique(names.collect()));
+            let mut found = index.label_names(of);
+            found.sort();
+            assert_eq!(found, unique(names.collect()));
             for name in [METRIC_NAME, "a", "d"] {
                 let values = among().filter_map(|(_, labels)| labels.get(name).map(str::to_owned));
-                let mut found = HashSet::new();
+                let mut found = Vec::new();
                 index.collect_label_values(name, of, &mut found);
-                assert_eq!(sorted(found.into_iter().collect()), unique(values.collect()));
+                assert_eq!(found, unique(values.collect()));
             }
         }
     }
@@ -148,10 +145,8 @@ fn names_and_values_of_all_and_of_some() {
         index.create(SeriesId::of("", &labels), labels.iter());
     }
     let values = |name, of: Option<&[u32]>| {
-        let mut all = HashSet::new();
+        let mut all = Vec::new();
         index.collect_label_values(name, of, &mut all);
-        let mut all: Vec<String> = all.into_iter().collect();
-        all.sort();
         all
     };
     assert_eq!(values("a", None), ["1", "2"]);
@@ -174,4 +169,54 @@ fn references_may_arrive_in_any_order() {
     assert_eq!(index.select(&[]), [2, 5, 9]);
     assert_eq!(index.next(), 10);
     assert!(index.labels(3).is_empty());
+}
+
+/// More values than are left out of order, in two indexes that share some, before and after a removal.
+#[test]
+fn many_values_are_found_by_prefix_and_in_order() {
+    let labels = |i: u64| {
+        let scattered = i * 7919 % 1000;
+        Labels::from_pairs([("instance", format!("node-{scattered:03}"))]).unwrap()
+    };
+    let mut index = Index::default();
+    let mut expected = BTreeMap::new();
+    let sets: Vec<Vec<Matcher>> = [
+        (MatchOp::Regex, "node-0[0-4].*"),
+        (MatchOp::Regex, "node-12.+|node-.*9"),
+        (MatchOp::NotRegex, "node-[0-8].*"),
+        (MatchOp::Regex, "nobody.*"),
+        (MatchOp::Regex, "node-.*"),
+    ]
+    .map(|(op, value)| vec![Matcher::new(op, "instance", value).unwrap()])
+    .into();
+    for i in 0..900 {
+        let labels = labels(i);
+        let series = index.create(SeriesId::of("", &labels), labels.iter());
+        expected.insert(series, labels);
+        if i % 150 == 149 {
+            check(&index, &expected, &sets);
+        }
+    }
+    let removed: RoaringBitmap = expected.keys().copied().filter(|s| s % 7 == 0).collect();
+    index.remove(&removed);
+    expected.retain(|series, _| !removed.contains(*series));
+    check(&index, &expected, &sets);
+
+    let mut other = Index::default();
+    for i in 800..1000 {
+        let labels = labels(i);
+        other.create(SeriesId::of("", &labels), labels.iter());
+    }
+    let mut values = Vec::new();
+    index.collect_label_values("instance", None, &mut values);
+    other.collect_label_values("instance", None, &mut values);
+    let mut all: Vec<String> = expected
+        .values()
+        .cloned()
+        .chain((800..1000).map(labels))
+        .map(|labels| labels.get("instance").unwrap().to_owned())
+        .collect();
+    all.sort();
+    all.dedup();
+    assert_eq!(values, all);
 }

@@ -163,24 +163,17 @@ impl FileSet {
         self.tombstones.iter().any(|t| t.range.contains(time) && t.covers(series, logged))
     }
 
-    /// May a series have samples inside `range`? Looks at no samples.
-    pub fn may_hold(&self, key: SeriesKey, range: TimeRange) -> bool {
-        let mut files = self.files.iter().filter(|f| f.range().overlaps(range));
-        // A damaged directory page is reported by the read that follows.
-        files.any(|f| {
-            self.with_scratch(f, |scratch| f.contains(key, scratch)).unwrap_or(true)
-                && !self.is_hidden(f, key.series, range)
-        })
-    }
-
-    /// Is all that the file may have of the series inside `range` deleted?
-    fn is_hidden(&self, file: &ChunkFile, series: u32, range: TimeRange) -> bool {
-        let (start, end) = (range.start.max(file.range().start), range.end.min(file.range().end));
-        self.tombstones.iter().any(|t| {
-            t.covers(series, file.meta().position)
-                && t.range.contains(start)
-                && t.range.contains(end)
-        })
+    /// Takes away the series that may have samples inside `range` in some file. Looks at no samples.
+    pub fn subtract_held(&self, series: &mut RoaringBitmap, range: TimeRange) {
+        for file in self.files.iter().filter(|file| file.range().overlaps(range)) {
+            // A damaged directory page is reported by the read that follows.
+            let Ok(held) = file.series_set() else { return series.clear() };
+            let mut held = &*series & &*held;
+            for tombstone in self.tombstones.iter().filter(|t| hides_all(t, file, range)) {
+                held -= &tombstone.series;
+            }
+            *series -= held;
+        }
     }
 
     /// Puts a damaged place into quarantine.
@@ -214,6 +207,14 @@ impl FileSet {
             }
         }
     }
+}
+
+/// Does the deletion hide all that the file may have of its series inside `range`?
+fn hides_all(tombstone: &Tombstone, file: &ChunkFile, range: TimeRange) -> bool {
+    let (start, end) = (range.start.max(file.range().start), range.end.min(file.range().end));
+    tombstone.position > file.meta().position
+        && tombstone.range.contains(start)
+        && tombstone.range.contains(end)
 }
 
 /// A file's name in its folder.

@@ -75,13 +75,13 @@ impl Shard {
         let files = self.live().files.clone();
         let mut held = self.occupied();
         for file in files.iter() {
-            match file.collect_series(&mut held) {
+            match file.series_set() {
                 Err(error @ ChunkFileError::Damaged { .. }) => {
                     // Who knows which series it holds.
                     files.report(&error);
                     return Ok(RoaringBitmap::new());
                 }
-                collected => collected?,
+                series => held |= &*series?,
             }
         }
         Ok(self.index().all() - held)

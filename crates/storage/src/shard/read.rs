@@ -126,14 +126,15 @@ impl Shard {
         }
         let mut kept = Vec::with_capacity(series.len());
         for some in series.chunks(LOOKED_UP_AT_ONCE) {
-            let (in_head, files) = {
+            let (mut missing, files) = {
                 let live = self.live();
-                let held = some.iter().map(|series| live.head.may_hold(*series, range));
-                (held.collect::<Vec<bool>>(), live.files.clone())
+                let in_time = live.head.range().is_some_and(|own| own.overlaps(range));
+                let in_head = |series: &&u32| in_time && live.head.may_hold(**series, range);
+                let missing = some.iter().filter(|series| !in_head(series)).copied();
+                (missing.collect::<RoaringBitmap>(), live.files.clone())
             };
-            let keys: Vec<SeriesKey> = self.index().keys(some.iter().copied()).collect();
-            let holds = |(key, held): &(SeriesKey, bool)| *held || files.may_hold(*key, range);
-            kept.extend(keys.into_iter().zip(in_head).filter(holds).map(|(key, _)| key.series));
+            files.subtract_held(&mut missing, range);
+            kept.extend(some.iter().filter(|series| !missing.contains(**series)));
         }
         *series = kept;
     }

@@ -3,7 +3,6 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use hashbrown::HashSet;
 use metricstor_model::{
     Labels, METRIC_NAME, Matcher, Pattern, Samples, SelectError, SeriesSet, StoredExemplar,
     TimeRange,
@@ -63,7 +62,7 @@ impl Store {
         for shard in &self.inner.shards.shards {
             let series = matching(shard, sets, range);
             let index = shard.index();
-            labels.extend(series.into_iter().map(|series| index.labels(series)));
+            index.labels_of(&series, &mut labels);
         }
         // Not unstable: senders mostly define a target's series in order, so that there are long runs.
         labels.sort();
@@ -137,7 +136,7 @@ impl Store {
         sets: &[Vec<Matcher>],
         range: TimeRange,
     ) -> Result<Vec<String>, SelectError> {
-        let mut values = HashSet::new();
+        let mut values = Vec::new();
         for shard in &self.inner.shards.shards {
             let index = shard.index();
             if admits_all(&index, sets) {
@@ -148,8 +147,6 @@ impl Store {
             let series = matching(shard, sets, range);
             shard.index().collect_label_values(name, Some(&series), &mut values);
         }
-        let mut values: Vec<String> = values.into_iter().collect();
-        values.sort_unstable();
         Ok(values)
     }
 }

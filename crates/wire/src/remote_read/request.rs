@@ -146,10 +146,10 @@ fn matcher(bytes: &[u8], base: usize, programs: &mut Programs) -> Result<Matcher
             _ => {}
         }
     }
-    let matcher =
-        Matcher::new(op, name, text).map_err(|error| DecodeError::Invalid(error.to_string()))?;
-    programs.admit(&matcher).map_err(|error| DecodeError::Regexes(error.to_string()))?;
-    Ok(matcher)
+    programs.matcher(op, name, text).map_err(|error| match error.is_beyond {
+        true => DecodeError::Regexes(error.to_string()),
+        false => DecodeError::Invalid(error.to_string()),
+    })
 }
 
 /// Of the hints, the function for which Prometheus itself would not look at samples. The others
