@@ -4,7 +4,7 @@
 //! always, folded in their order, and of several errors the first in that order is returned.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -12,13 +12,16 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::QueryError;
 
-/// What one task costs, in cells and samples: it is worth a hand-over, and its columns stay in the
-/// cache next to the samples.
-const TASK_COST: usize = 1 << 15;
+/// What one task costs, in cells and samples: at least it is worth a hand-over, at most its columns
+/// stay in the cache next to the samples.
+const TASK_COST: RangeInclusive<usize> = 1 << 14..=1 << 15;
+/// As many as keep several threads busy, where they are not too small for it.
+const TASKS: usize = 8;
 /// Fewer tasks for a thread are done sooner than it wakes up.
 const TASKS_PER_THREAD: usize = 2;
-/// What a series costs besides them.
+/// What a series costs besides them, and what each of its steps does: a sample costs one.
 const SERIES_COST: usize = 256;
+const STEP_COST: usize = 4;
 
 /// How far apart samples usually are, in milliseconds, to guess how many there will be.
 const USUAL_INTERVAL: i64 = 15_000;
@@ -26,12 +29,14 @@ const USUAL_INTERVAL: i64 = 15_000;
 /// What a series costs, about: its steps, and its samples inside a range of so many milliseconds.
 pub(crate) fn effort_of_series(steps: usize, range: i64) -> usize {
     let samples = usize::try_from(range / USUAL_INTERVAL).unwrap_or(0);
-    SERIES_COST.saturating_add(steps).saturating_add(samples)
+    SERIES_COST.saturating_add(STEP_COST.saturating_mul(steps)).saturating_add(samples)
 }
 
 /// Cuts `series` into the tasks' runs, by what one of them costs about.
 pub(crate) fn tasks(series: usize, effort: usize) -> Tasks {
-    Tasks { series, size: (TASK_COST / effort.max(1)).max(1) }
+    let share = series.saturating_mul(effort) / TASKS;
+    let cost = share.clamp(*TASK_COST.start(), *TASK_COST.end());
+    Tasks { series, size: (cost / effort.max(1)).max(1) }
 }
 
 #[derive(Debug, Clone, Copy)]
