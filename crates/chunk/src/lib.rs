@@ -27,5 +27,4 @@ pub mod values;
 mod varint;
 
 pub use error::DecodeError;
-pub use stats::Stats;
 pub use varint::{Input, put_signed, put_varint};

@@ -8,7 +8,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use metricstor_model::{
-    Labels, METRIC_NAME, MatchOp, Matcher, Samples, SelectError, SeriesSet, StoredExemplar,
+    Labels, METRIC_NAME, MatchOp, Matcher, Need, Samples, SelectError, SeriesSet, StoredExemplar,
     TENANT_LABEL, TimeRange,
 };
 use metricstor_promql::{Hints, Source};
@@ -252,9 +252,10 @@ impl SeriesSet for Untenanted {
         &self,
         series: Range<usize>,
         range: TimeRange,
+        need: Need,
         out: &mut Samples,
         visit: &mut dyn FnMut(usize, &mut Samples) -> ControlFlow<()>,
     ) -> Result<(), SelectError> {
-        self.0.read_each(series, range, out, visit)
+        self.0.read_each(series, range, need, out, visit)
     }
 }

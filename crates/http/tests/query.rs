@@ -540,3 +540,45 @@ fn a_snapshot_is_named_by_its_time() {
     let reply = server.post("/api/v1/admin/tsdb/snapshot?skip_head=perhaps", "");
     assert_eq!(reply.status, 400, "{}", reply.text());
 }
+
+/// Chunks that tell enough are not decoded; what is counted and answered is the same as if they were.
+#[test]
+fn extremes_and_counts_of_long_times_are_those_of_the_samples() {
+    let server = Server::start();
+    let times = (0..20_000).map(|i| NOW - 20_000_000 + i * 1_000);
+    let wave: Vec<_> =
+        times.clone().zip(0..).map(|(t, i)| (t, f64::from(i * 7919 % 10_007))).collect();
+    let zero: Vec<_> = times.map(|t| (t, -0.0)).collect();
+    let push = Push::default()
+        .series(&[("__name__", "wave")], &wave)
+        .series(&[("__name__", "zero")], &zero);
+    assert_eq!(server.push(&push.body()).status, 204);
+    assert_eq!(server.post("/api/v1/admin/storage/compact", "").status, 204);
+    let ask = |path: &str, query: &str| {
+        let reply = server.get(&format!("/api/v1/{path}&query={}", encoded(query)));
+        let json: serde_json::Value = serde_json::from_str(reply.text()).unwrap();
+        assert_eq!(json["status"], "success", "{query}: {json}");
+        json["data"].clone()
+    };
+    for (query, value) in [
+        ("max_over_time(wave[6h])", "10006"),
+        ("min_over_time(wave[6h])", "0"),
+        ("count_over_time(wave[6h])", "20000"),
+        ("present_over_time(wave[6h])", "1"),
+        ("max_over_time(zero[6h])", "-0"),
+        ("min_over_time(zero[6h])", "-0"),
+        ("count_over_time(zero[6h])", "20000"),
+    ] {
+        let instant = ask(&format!("query?time={T}&stats=all"), query);
+        assert_eq!(instant["result"][0]["value"][1], value, "{query}");
+        // Of two steps, whose windows overlap, every sample is read.
+        let times = format!("query_range?start={}&end={T}&step=1&stats=all", T - 1);
+        let range = ask(&times, query);
+        assert_eq!(range["result"][0]["values"][1][1], value, "{query}");
+        let by_step = |data: &serde_json::Value, step: usize| {
+            data["stats"]["samples"]["totalQueryableSamplesPerStep"][step][1].clone()
+        };
+        assert_eq!(by_step(&instant, 0), 20_000, "{query}");
+        assert_eq!(by_step(&range, 1), 20_000, "{query}");
+    }
+}

@@ -27,7 +27,7 @@ pub use histogram::{
 pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME, PackedPair, TENANT_LABEL};
 pub use matcher::{MatchOp, Matcher, Pattern, Programs, RegexError};
 pub use sample::{STALE_NAN, Samples, TimeRange, is_stale};
-pub use select::{SelectError, SeriesSet};
+pub use select::{Need, SelectError, SeriesSet};
 pub use series_id::SeriesId;
 pub use write::{
     DecodeLabels, EncodedLabels, Exemplar, HistogramSample, LabelsFault, Metadata, WriteRequest,

@@ -52,10 +52,13 @@ pub struct Samples {
     pub histograms: Vec<(usize, Arc<FloatHistogram>)>,
     /// Start timestamps, one per sample; empty when no sample has one (0 = none).
     pub start_timestamps: Vec<i64>,
+    /// Samples that the reader said it can do without.
+    pub left_out: usize,
 }
 
 impl Samples {
     pub fn clear(&mut self) {
+        self.left_out = 0;
         self.timestamps.clear();
         self.values.clear();
         self.histograms.clear();

@@ -28,11 +28,13 @@ pub trait SeriesSet: Send + Sync {
     fn read(&self, i: usize, range: TimeRange, out: &mut Samples) -> Result<(), SelectError>;
 
     /// Reads `series` one after the other and hands over the number and the samples of each, until
-    /// `visit` breaks off. Cheaper than to ask for each: what they share is looked up once.
+    /// `visit` breaks off. Cheaper than to ask for each: what they share is looked up once. Samples
+    /// that the reader does not need may be left out; they are counted.
     fn read_each(
         &self,
         series: Range<usize>,
         range: TimeRange,
+        _need: Need,
         out: &mut Samples,
         visit: &mut dyn FnMut(usize, &mut Samples) -> ControlFlow<()>,
     ) -> Result<(), SelectError> {
@@ -44,6 +46,17 @@ pub trait SeriesSet: Send + Sync {
         }
         Ok(())
     }
+}
+
+/// What a reader needs of a stretch of floats that lies inside the range as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    Every,
+    /// One of the greatest; the sign of a zero matters.
+    Greatest,
+    Least,
+    /// Any one of them.
+    One,
 }
 
 /// Why stored samples cannot be had.

@@ -4,7 +4,7 @@
 
 use std::ops::ControlFlow;
 
-use metricstor_model::{Matcher, Samples, SeriesSet, TimeRange};
+use metricstor_model::{Matcher, Need, Samples, SeriesSet, TimeRange};
 
 mod support;
 use support::{NOW, Row, open, write};
@@ -38,7 +38,7 @@ fn a_run_of_series_reads_as_each_alone() {
         for (range, run) in [(whole, 0..set.len()), (late, 0..set.len()), (whole, 7..51)] {
             let mut next = run.start;
             let mut out = Samples::default();
-            set.read_each(run.clone(), range, &mut out, &mut |i, samples| {
+            set.read_each(run.clone(), range, Need::Every, &mut out, &mut |i, samples| {
                 let mut alone = Samples::default();
                 set.read(i, range, &mut alone).unwrap();
                 assert_eq!((i, content(samples)), (next, content(&alone)));
@@ -63,6 +63,60 @@ fn a_run_ends_where_its_reader_breaks_off() {
         seen.push(i);
         if i == 45 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    set.read_each(40..set.len(), TimeRange::ALL, &mut Samples::default(), visit).unwrap();
+    set.read_each(40..set.len(), TimeRange::ALL, Need::Every, &mut Samples::default(), visit)
+        .unwrap();
     assert_eq!(seen, [40, 41, 42, 43, 44, 45]);
+}
+
+/// What a query over all of it needs, while late samples, deletions and files of the same time come.
+#[test]
+fn what_is_left_out_changes_no_extreme_and_no_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let start = NOW - 5_000 * 1_000;
+    let row = |i: i64, value: f64| ("__name__=gauge".to_owned(), start + i * 1_000, value);
+    let wave = |i: i64| f64::from((i * 7919 % 1000) as i32 - 500);
+    let left_out = |what: &str| {
+        let set = store.select(&[Matcher::equal("__name__", "gauge")]).unwrap();
+        let mut all = Samples::default();
+        set.read(0, TimeRange::ALL, &mut all).unwrap();
+        let fold = |samples: &Samples, best: fn(f64, f64) -> f64| {
+            samples.values.iter().copied().reduce(best).unwrap()
+        };
+        let mut left_out = 0;
+        for need in [Need::Greatest, Need::Least, Need::One] {
+            let mut out = Samples::default();
+            set.read_each(0..1, TimeRange::ALL, need, &mut out, &mut |_, samples| {
+                left_out = samples.left_out;
+                assert_eq!(samples.len() + left_out, all.len(), "{what}");
+                match need {
+                    Need::Greatest => assert_eq!(fold(samples, f64::max), fold(&all, f64::max)),
+                    _ if need == Need::Least => {
+                        assert_eq!(fold(samples, f64::min), fold(&all, f64::min));
+                    }
+                    _ => {}
+                }
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        }
+        left_out
+    };
+    let first: Vec<Row> = (0..2000).map(|i| row(2 * i, wave(i))).collect();
+    write(&store, &first).unwrap();
+    assert_eq!(left_out("in memory"), 0);
+    store.compact().unwrap();
+    assert!(left_out("one file") > 1000);
+    write(&store, &[row(4_900, 3.0)]).unwrap();
+    assert!(left_out("newer ones in memory") > 1000);
+    write(&store, &[row(1_001, 9_999.0), row(1_003, -9_999.0)]).unwrap();
+    assert_eq!(left_out("late ones in memory"), 0);
+    store.compact().unwrap();
+    assert!(left_out("all in files again") > 1000);
+    let matchers = vec![vec![Matcher::equal("__name__", "gauge")]];
+    let extremes = TimeRange::new(start + 1_000 * 1_000, start + 1_004 * 1_000);
+    assert_eq!(store.delete(&matchers, extremes).unwrap(), 1);
+    assert_eq!(left_out("some deleted"), 0);
+    store.compact().unwrap();
+    assert!(left_out("and gone") > 1000);
 }

@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use metricstor_model::{FloatHistogram, Samples};
 
+use crate::stats::Stats;
 use crate::values::Packing;
 use crate::varint::{Input, put_varint};
-use crate::{DecodeError, Stats, histograms, ints, values};
+use crate::{DecodeError, histograms, ints, values};
 
 const SECTIONS: u8 = 0x80;
 const HAS_STATS: u8 = 0x01;
@@ -119,15 +120,26 @@ pub fn decode(
     Ok(())
 }
 
-/// The aggregates of all samples: as stored, or from the decoded values of a short chunk.
-pub fn stats(bytes: &[u8], count: usize) -> Result<Option<Stats>, DecodeError> {
+/// What is known of all values of a chunk without decoding them; all of them are numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Extremes {
+    pub min: f64,
+    pub max: f64,
+    /// All values are the same, bit for bit; otherwise the sign of a zero is not known.
+    pub equal: bool,
+}
+
+/// The extremes where they are known: not of few different values, NaN and histograms.
+pub fn extremes(bytes: &[u8], count: usize) -> Result<Option<Extremes>, DecodeError> {
     let sections = Sections::read(bytes, count)?;
-    if sections.stats.is_some() || sections.histograms.is_some() {
-        return Ok(sections.stats);
+    if let Some(Stats { min, max, .. }) = sections.stats {
+        return Ok(Some(Extremes { min, max, equal: false }));
     }
-    let mut values = Vec::new();
-    values::decode(sections.values, count, 0..count, &mut values)?;
-    Ok(Stats::of(&values))
+    if sections.histograms.is_some() {
+        return Ok(None);
+    }
+    let all = values::decode_constant(sections.values)?.filter(|value| !value.is_nan());
+    Ok(all.map(|value| Extremes { min: value, max: value, equal: true }))
 }
 
 /// Does the body hold native histograms?

@@ -59,6 +59,7 @@ proptest! {
             values: samples.values[part.clone()].to_vec(),
             histograms: histograms_in(&samples, part.clone()),
             start_timestamps: samples.start_timestamps.get(part).unwrap_or(&[]).to_vec(),
+            left_out: 0,
         };
         prop_assert_eq!(text(&out), text(&expected));
     }
@@ -71,7 +72,7 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] ^= flip;
             let _ = decode(&bytes, samples.len(), 0..samples.len(), LIMIT, &mut Samples::default());
-            let _ = stats(&bytes, samples.len());
+            let _ = extremes(&bytes, samples.len());
         }
     }
 }
@@ -83,7 +84,16 @@ fn aggregates_of_long_chunks_are_stored() {
         let samples = Samples { values: values.clone(), ..Samples::default() };
         let mut bytes = Vec::new();
         encode(&samples, 0..count, Packing::Dense, &mut bytes);
-        assert_eq!(stats(&bytes, count), Ok(Stats::of(&values)));
         assert_eq!(Sections::read(&bytes, count).unwrap().stats.is_some(), count == 1000);
+        let known = Extremes { min: 0.0, max: 99.9, equal: false };
+        assert_eq!(extremes(&bytes, count), Ok(Some(known).filter(|_| count == 1000)));
+    }
+    for (value, equal) in [(-0.0, true), (7.5, true), (f64::NAN, false)] {
+        let samples = Samples { values: vec![value; 20], ..Samples::default() };
+        let mut bytes = Vec::new();
+        encode(&samples, 0..20, Packing::Dense, &mut bytes);
+        let known = extremes(&bytes, 20).unwrap();
+        let bits = known.map(|known| (known.min.to_bits(), known.max.to_bits(), known.equal));
+        assert_eq!(bits, equal.then_some((f64::to_bits(value), value.to_bits(), true)));
     }
 }

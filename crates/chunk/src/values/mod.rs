@@ -122,6 +122,13 @@ pub fn decode(
     Ok(())
 }
 
+/// The value that all samples have, if they are encoded so.
+pub fn decode_constant(bytes: &[u8]) -> Result<Option<f64>, DecodeError> {
+    let mut input = Input::new(bytes);
+    let tag = input.byte()?;
+    constant(tag, &mut input)
+}
+
 /// Integers that are still packed.
 struct Column<'a> {
     bytes: &'a [u8],

@@ -7,7 +7,7 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use metricstor_model::{Labels, METRIC_NAME, Samples, SeriesSet, TimeRange};
+use metricstor_model::{Labels, METRIC_NAME, Need, Samples, SeriesSet, TimeRange};
 
 use crate::ast::{RangeExtension, Span};
 use crate::eval::aggregate::grouping::{Grouping, Groups};
@@ -99,7 +99,7 @@ fn cost(samples: &Samples) -> Cost {
     let histograms = samples.histograms.iter().map(|(_, h)| 16 * histogram_weight(h) as u64);
     Cost {
         series: 1,
-        samples: samples.len() as u64,
+        samples: (samples.len() + samples.left_out) as u64,
         bytes: 16 * samples.len() as u64 + histograms.sum::<u64>(),
         ..Cost::default()
     }
@@ -186,6 +186,7 @@ impl Pipeline<'_> {
         self.series().read_each(
             series,
             self.times(&self.reach()),
+            self.need(),
             &mut samples,
             &mut |i, samples| {
                 failed = self.compute(scratch, i, samples, names, intake, &mut run).err();
@@ -265,6 +266,20 @@ impl Pipeline<'_> {
         }
     }
 
+    /// What is needed of the samples, if they are all inside one window.
+    fn need(&self) -> Need {
+        let is_plain = self.selector.extension == RangeExtension::None;
+        match &self.intake {
+            Intake::Range { name, .. } if self.grid.len == 1 && is_plain => match *name {
+                "max_over_time" => Need::Greatest,
+                "min_over_time" => Need::Least,
+                "count_over_time" | "present_over_time" => Need::One,
+                _ => Need::Every,
+            },
+            _ => Need::Every,
+        }
+    }
+
     /// Where each step looks.
     fn reach(&self) -> Reach {
         let (lookback, shift) = (self.query.lookback, self.selector.shift);
@@ -322,6 +337,9 @@ impl Pipeline<'_> {
         match function {
             Some(function) => {
                 function.apply(track, windows, &mut remarks, results, &mut run.reads)?;
+                if track.left_out > 0 {
+                    run.reads.add(0, track.left_out, track.left_out);
+                }
                 let counted = function.expects_counter() && results.any && results.has_floats();
                 if counted && !*remarked {
                     // If all have one name, one remark is enough.

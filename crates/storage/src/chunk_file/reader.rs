@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use metricstor_chunk::{Stats, body};
+use metricstor_chunk::body;
 use metricstor_model::{Samples, TimeRange};
 use roaring::RoaringBitmap;
 
@@ -14,6 +14,7 @@ use super::blocks::{read_at, read_tables};
 use super::directory::Entry;
 use super::format::{FOOTER_SIZE, FileMeta, Footer, HEADER_SIZE};
 use super::key::SeriesKey;
+use super::needed::Needed;
 use super::scratch::Scratch;
 use super::tables::Tables;
 use super::{ChunkFileError, DECODED_HISTOGRAMS_SIZE_MAX};
@@ -166,11 +167,29 @@ impl ChunkFile {
         out: &mut Samples,
         scratch: &mut Scratch,
     ) -> Result<(), ChunkFileError> {
+        self.read_needed(key, range, Needed::EVERY, out, scratch)
+    }
+
+    /// As [`ChunkFile::read`], what is needed of them.
+    pub fn read_needed(
+        &self,
+        key: SeriesKey,
+        range: TimeRange,
+        needed: Needed,
+        out: &mut Samples,
+        scratch: &mut Scratch,
+    ) -> Result<(), ChunkFileError> {
         if !range.overlaps(self.footer.range) {
             return Ok(());
         }
         let before = Lengths::of(out);
+        let needed = needed.inside(range);
         let read = self.for_chunks(key, scratch, |entry, scratch| {
+            if let Some(needed) = needed
+                && self.stand_in(&entry, needed, out, scratch)?
+            {
+                return Ok(true);
+            }
             match self.timestamps(entry, range, out, scratch)? {
                 Overlap::Before => Ok(true),
                 Overlap::After => Ok(false),
@@ -201,25 +220,6 @@ impl ChunkFile {
         let wanted = Wanted { entry, count: column.count, range: column.count - 1..column.count };
         self.body(&wanted, &mut out, scratch)?;
         Ok(out.values.first().map(|&value| (end, value)))
-    }
-
-    /// The time range and aggregates of each chunk of a series, without decoding long chunks;
-    /// a chunk with NaN, staleness markers or histograms has no aggregates.
-    pub fn stats(
-        &self,
-        key: SeriesKey,
-        scratch: &mut Scratch,
-    ) -> Result<Vec<(TimeRange, Option<Stats>)>, ChunkFileError> {
-        let mut all = Vec::new();
-        self.for_chunks(key, scratch, |entry, scratch| {
-            let column = self.column(&entry, scratch)?;
-            let block = self.block(&entry, scratch)?;
-            let stats = body::stats(block, column.count);
-            let stats = stats.map_err(|error| self.damaged_block(&entry, error))?;
-            all.push((TimeRange::new(column.first, column.last), stats));
-            Ok(true)
-        })?;
-        Ok(all)
     }
 
     /// Hands over the series' chunks in time order until the visitor has enough (`false`).
@@ -305,6 +305,7 @@ struct Lengths {
     samples: usize,
     histograms: usize,
     start_timestamps: usize,
+    left_out: usize,
 }
 
 impl Lengths {
@@ -313,6 +314,7 @@ impl Lengths {
             samples: samples.timestamps.len(),
             histograms: samples.histograms.len(),
             start_timestamps: samples.start_timestamps.len(),
+            left_out: samples.left_out,
         }
     }
 
@@ -321,5 +323,6 @@ impl Lengths {
         samples.values.truncate(self.samples);
         samples.histograms.truncate(self.histograms);
         samples.start_timestamps.truncate(self.start_timestamps);
+        samples.left_out = self.left_out;
     }
 }

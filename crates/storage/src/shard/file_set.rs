@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use metricstor_model::{Samples, SelectError, TimeRange};
+use metricstor_model::{Need, Samples, SelectError, TimeRange};
 use roaring::RoaringBitmap;
 
-use crate::chunk_file::{BlockCache, ChunkFile, ChunkFileError, Exemplars, Scratch, SeriesKey};
+use crate::chunk_file::{
+    BlockCache, ChunkFile, ChunkFileError, Exemplars, Needed, Scratch, SeriesKey,
+};
 use crate::metrics::Metrics;
 use crate::quarantine::Quarantine;
 use crate::settle::settle;
@@ -22,6 +24,8 @@ thread_local! {
 /// Chunk files in the order of their first sample, and what is deleted of them.
 pub(crate) struct FileSet {
     files: Vec<Arc<ChunkFile>>,
+    /// Of each file the times that no other one has samples of; possibly none, and then reversed.
+    own: Vec<TimeRange>,
     /// In the order of their positions.
     tombstones: Vec<Arc<Tombstone>>,
     cache: Arc<BlockCache>,
@@ -38,7 +42,8 @@ impl FileSet {
         quarantine: Arc<Quarantine>,
     ) -> Self {
         files.sort_by_key(|f| (f.range().start, f.range().end));
-        Self { files, tombstones, cache, metrics, quarantine }
+        let own = own_times(&files);
+        Self { files, own, tombstones, cache, metrics, quarantine }
     }
 
     fn with(&self, files: Vec<Arc<ChunkFile>>, tombstones: Vec<Arc<Tombstone>>) -> Self {
@@ -124,9 +129,27 @@ impl FileSet {
         range: TimeRange,
         out: &mut Samples,
     ) -> Result<(), SelectError> {
-        for file in self.files.iter().filter(|f| f.range().overlaps(range)) {
+        self.read_needed(key, range, Need::Every, None, out)
+    }
+
+    /// As [`FileSet::read`], what is needed of them; `in_memory` are the times of what is not in files.
+    pub fn read_needed(
+        &self,
+        key: SeriesKey,
+        range: TimeRange,
+        need: Need,
+        in_memory: Option<TimeRange>,
+        out: &mut Samples,
+    ) -> Result<(), SelectError> {
+        for (file, own) in self.files.iter().zip(&self.own) {
+            if !file.range().overlaps(range) {
+                continue;
+            }
             let start = out.len();
-            self.with_scratch(file, |scratch| file.read(key, range, out, scratch))
+            // What another place may hide, replace or repeat is looked at sample by sample.
+            let alone = self.tombstones.is_empty() && !in_memory.is_some_and(|m| m.overlaps(*own));
+            let need = if alone { Needed::of_chunks(need, *own) } else { Needed::EVERY };
+            self.with_scratch(file, |scratch| file.read_needed(key, range, need, out, scratch))
                 .map_err(|error| self.select_error(&error))?;
             hide(&self.tombstones, key.series, file.meta().position, out, start);
             settle(out, start);
@@ -207,6 +230,20 @@ impl FileSet {
             }
         }
     }
+}
+
+/// Of each file, sorted by their beginnings, the times that no other one has samples of.
+fn own_times(files: &[Arc<ChunkFile>]) -> Vec<TimeRange> {
+    let mut before = i64::MIN;
+    let mut own = Vec::with_capacity(files.len());
+    for (i, file) in files.iter().enumerate() {
+        let TimeRange { start, end } = file.range();
+        let next = files.get(i + 1).map_or(i64::MAX, |next| next.range().start);
+        let alone = (start.max(before.saturating_add(1)), end.min(next.saturating_sub(1)));
+        own.push(TimeRange::new(alone.0, alone.1));
+        before = before.max(end);
+    }
+    own
 }
 
 /// Does the deletion hide all that the file may have of its series inside `range`?

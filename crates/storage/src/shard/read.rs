@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use metricstor_model::{Samples, SelectError, TimeRange};
+use metricstor_model::{Need, Samples, SelectError, TimeRange};
 use roaring::RoaringBitmap;
 
 use super::{FileSet, Shard};
@@ -40,7 +40,7 @@ impl Shard {
         out: &mut Samples,
     ) -> Result<(), SelectError> {
         let all = &mut |_: &mut Samples| ControlFlow::Continue(());
-        self.read_each(std::iter::once(key), range, out, all).map(|_| ())
+        self.read_each(std::iter::once(key), range, Need::Every, out, all).map(|_| ())
     }
 
     /// Reads series one after the other into `out`, and hands over each until `visit` breaks off.
@@ -48,19 +48,20 @@ impl Shard {
         &self,
         mut keys: impl Iterator<Item = SeriesKey>,
         range: TimeRange,
+        need: Need,
         out: &mut Samples,
         visit: &mut dyn FnMut(&mut Samples) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, SelectError> {
         let mut recent = RECENT.take();
         loop {
-            let (count, files) = self.read_recent(&mut keys, range, &mut recent);
+            let (count, in_memory, files) = self.read_recent(&mut keys, range, &mut recent);
             if count == 0 {
                 RECENT.set(recent);
                 return Ok(ControlFlow::Continue(()));
             }
             for Recent { key, samples } in &mut recent[..count] {
                 out.clear();
-                files.read(*key, range, out)?;
+                files.read_needed(*key, range, need, in_memory, out)?;
                 append(out, samples);
                 if samples.timestamps.capacity() > SAMPLES_KEPT {
                     *samples = Samples::default();
@@ -72,15 +73,17 @@ impl Shard {
         }
     }
 
-    /// The head's part of the next series, how many these are, and the files of the same moment.
+    /// The head's part of the next series, how many these are, and of the same moment the times of all
+    /// samples in memory and the files.
     fn read_recent(
         &self,
         keys: &mut impl Iterator<Item = SeriesKey>,
         range: TimeRange,
         recent: &mut Vec<Recent>,
-    ) -> (usize, Arc<FileSet>) {
+    ) -> (usize, Option<TimeRange>, Arc<FileSet>) {
         let live = self.live();
-        let in_head = live.head.range().is_some_and(|own| own.overlaps(range));
+        let in_memory = live.head.range();
+        let in_head = in_memory.is_some_and(|own| own.overlaps(range));
         let (mut count, mut samples) = (0, 0);
         while count < SERIES_AT_ONCE
             && samples < SAMPLES_AT_ONCE
@@ -98,7 +101,7 @@ impl Shard {
             count += 1;
             samples += part.samples.len();
         }
-        (count, live.files.clone())
+        (count, in_memory, live.files.clone())
     }
 
     /// The exemplars inside `range` of the `wanted` series.

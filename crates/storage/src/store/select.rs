@@ -4,7 +4,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use metricstor_model::{
-    Labels, METRIC_NAME, Matcher, Pattern, Samples, SelectError, SeriesSet, StoredExemplar,
+    Labels, METRIC_NAME, Matcher, Need, Pattern, Samples, SelectError, SeriesSet, StoredExemplar,
     TimeRange,
 };
 use roaring::RoaringBitmap;
@@ -254,6 +254,7 @@ impl SeriesSet for Selection {
         &self,
         series: Range<usize>,
         range: TimeRange,
+        need: Need,
         out: &mut Samples,
         visit: &mut dyn FnMut(usize, &mut Samples) -> ControlFlow<()>,
     ) -> Result<(), SelectError> {
@@ -266,7 +267,7 @@ impl SeriesSet for Selection {
                 next += 1;
                 visit(next - 1, samples)
             };
-            if part.shard.read_each(keys, range, out, visit)?.is_break() {
+            if part.shard.read_each(keys, range, need, out, visit)?.is_break() {
                 break;
             }
         }

@@ -194,7 +194,7 @@ fn kernel(
         "idelta" => Kernel::LastChange(instant_change::LastChange { rate: false }),
         "resets" => transitions(true),
         "changes" => transitions(false),
-        "count_over_time" => Kernel::Count(over_time::Count),
+        "count_over_time" => Kernel::Count(over_time::Count::default()),
         "present_over_time" | "absent_over_time" => Kernel::Present(over_time::Present),
         "sum_over_time" => Kernel::Sum(over_time::Sum { sliding: addition() }),
         "avg_over_time" => Kernel::Avg(over_time::Avg { sliding: addition() }),

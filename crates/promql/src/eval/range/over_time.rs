@@ -12,12 +12,19 @@ use crate::eval::range::track::{Point, Track};
 use crate::eval::range::window::{Kernel, Outcome, Remarks, Window};
 
 /// `count_over_time`
-#[derive(Debug)]
-pub(crate) struct Count;
+#[derive(Debug, Default)]
+pub(crate) struct Count {
+    /// Samples of the only window that are not in it.
+    left_out: usize,
+}
 
 impl Kernel for Count {
+    fn begin(&mut self, track: &Track) {
+        self.left_out = track.left_out;
+    }
+
     fn apply(&mut self, w: &Window<'_>, _: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
-        Ok(Outcome::Float(w.len() as f64))
+        Ok(Outcome::Float((w.len() + self.left_out) as f64))
     }
 }
 

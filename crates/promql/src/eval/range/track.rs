@@ -21,6 +21,8 @@ pub(crate) struct Track {
     pub starts: Vec<i64>,
     pub histograms: Vec<Point>,
     pub histogram_starts: Vec<i64>,
+    /// Floats that the function does not need, besides those that stand for them.
+    pub left_out: usize,
 }
 
 impl Track {
@@ -33,11 +35,13 @@ impl Track {
         self.starts.clear();
         self.histograms.clear();
         self.histogram_starts.clear();
+        self.left_out = 0;
     }
 
     /// Takes the samples of a stored series, with their start timestamps if `starts`.
     pub fn load(&mut self, samples: &mut Samples, starts: bool) {
         self.clear();
+        self.left_out = samples.left_out;
         let starts = starts && !samples.start_timestamps.is_empty();
         let stale = may_be_stale(&samples.values);
         if samples.histograms.is_empty() && !stale {

@@ -1,8 +1,10 @@
 //! Damage is found, named and contained: an error, never a wrong sample, never a panic.
 
+use metricstor_model::Need;
+
 use super::caching::cache;
 use super::*;
-use crate::chunk_file::ChunkFileError;
+use crate::chunk_file::{ChunkFileError, Needed};
 
 fn small() -> Model {
     let mut model: Model = (0..40).map(|series| (series * 5, regular(series, 30))).collect();
@@ -174,7 +176,8 @@ fn use_with(file: &ChunkFile, mut scratch: Scratch) {
     let mut out = Samples::default();
     for &series in small().keys() {
         let _ = file.read(key(series), TimeRange::ALL, &mut out, &mut scratch);
-        let _ = file.stats(key(series), &mut scratch);
+        let needed = Needed::of_chunks(Need::Greatest, TimeRange::ALL);
+        let _ = file.read_needed(key(series), TimeRange::ALL, needed, &mut out, &mut scratch);
         let _ = file.last_sample(key(series), &mut scratch);
     }
 }

@@ -55,7 +55,7 @@ fn chunk_bodies() {
         out.clear();
         let _ = body::decode(bytes, count, 0..count, DECODED_HISTOGRAMS_SIZE_MAX, &mut out);
         assert!(out.values.len() <= count);
-        let _ = body::stats(bytes, count);
+        let _ = body::extremes(bytes, count);
     });
 }
 

@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use metricstor_chunk::Stats;
+use metricstor_model::Need;
 
 use super::*;
-use crate::chunk_file::{ChunkFileError, metric_hash};
+use crate::chunk_file::{ChunkFileError, Needed, metric_hash};
 use crate::files::simulated::Operation;
 
 proptest! {
@@ -120,7 +120,7 @@ fn labels_are_kept_in_the_order_of_writing() {
 }
 
 #[test]
-fn the_last_sample_and_the_aggregates_are_those_of_the_series() {
+fn the_last_sample_is_that_of_the_series() {
     let disk = disk();
     let model: Model = (0..10).map(|series| (series, regular(series, 9000))).collect();
     let file = written(&disk, &model);
@@ -129,16 +129,42 @@ fn the_last_sample_and_the_aggregates_are_those_of_the_series() {
         let last = file.last_sample(key(*series), &mut scratch).unwrap().unwrap();
         assert_eq!(last.0, *samples.timestamps.last().unwrap());
         assert_eq!(last.1.to_bits(), samples.values.last().unwrap().to_bits());
-        let chunks = file.stats(key(*series), &mut scratch).unwrap();
-        let mut start = 0;
-        for (range, stats) in chunks {
-            let values = &inside(samples, range).values;
-            assert_eq!(stats, Stats::of(values));
-            assert_eq!(range.start, samples.timestamps[start]);
-            start += values.len();
-        }
-        assert_eq!(start, 9000);
     }
+}
+
+/// Two chunks, of which none, one or both lie inside the range and the time given.
+#[test]
+fn one_sample_stands_for_a_chunk_that_tells_enough() {
+    let disk = disk();
+    let model: Model = (0..10).map(|series| (series, regular(series, 9000))).collect();
+    let file = written(&disk, &model);
+    let mut scratch = Scratch::default();
+    let all = &model[&3];
+    let greatest = |samples: &Samples| samples.values.iter().copied().fold(f64::MIN, f64::max);
+    let least = |samples: &Samples| samples.values.iter().copied().fold(f64::MAX, f64::min);
+    let span = |from: usize, to: usize| TimeRange::new(all.timestamps[from], all.timestamps[to]);
+    let spans = [span(0, 8999), span(1, 8999), span(0, 8998), span(10, 20), span(8500, 8900)];
+    let mut left_out = Vec::new();
+    for range in spans {
+        for within in spans {
+            let whole = inside(all, range);
+            for need in [Need::Every, Need::Greatest, Need::Least, Need::One] {
+                let (mut out, needed) = (Samples::default(), Needed::of_chunks(need, within));
+                file.read_needed(key(3), range, needed, &mut out, &mut scratch).unwrap();
+                assert_eq!(out.len() + out.left_out, whole.len(), "{need:?}");
+                assert!(out.timestamps.is_sorted());
+                match need {
+                    Need::Every => assert_eq!(out.left_out, 0),
+                    Need::Greatest => assert_eq!(greatest(&out), greatest(&whole)),
+                    Need::Least => assert_eq!(least(&out), least(&whole)),
+                    Need::One => left_out.push(out.left_out),
+                }
+            }
+        }
+    }
+    assert_eq!(left_out[0], 9000 - 2);
+    assert!(left_out[1] > 0 && left_out[1] < 9000 - 2, "the first chunk only as a whole");
+    assert_eq!(left_out[3], 0);
 }
 
 #[test]
