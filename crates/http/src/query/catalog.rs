@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use metricstor_model::TimeRange;
+use metricstor_model::{Matcher, TimeRange};
 
 use super::label_name::unescape;
 use super::result::{TRUNCATED, push_annotations};
@@ -48,11 +48,8 @@ pub async fn series(
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
     let lookup = Lookup::new(&app, &form)?;
-    let few = is_few(&form).then(|| selectors_within(short_syntax(&app), &form).ok()).flatten();
-    ask.short = few.as_ref().is_some_and(|sets| {
-        let view = View::of(&app, &caller);
-        sets.iter().map(|matchers| view.at_most(matchers)).sum::<usize>() <= SHORT_SERIES
-    });
+    let few = few_series(&app, &View::of(&app, &caller), &form);
+    ask.short = few.is_some();
     run(&app, &caller, ask, move |reading, sink| {
         let selectors = few
             .map_or_else(|| selectors(reading.app, &form), Ok)
@@ -72,10 +69,13 @@ pub async fn label_names(
     let mut ask = Ask::json(&app, &request);
     let form = read_form(request, &app.config.requests).await?;
     let lookup = Lookup::new(&app, &form)?;
+    let view = View::of(&app, &caller);
+    let few = few_series(&app, &view, &form);
     // A store has few names; those of a part of it are found series by series.
-    ask.short = is_everything(&form, &View::of(&app, &caller));
+    ask.short = few.is_some() || is_everything(&form, &view);
     run(&app, &caller, ask, move |reading, sink| {
-        let rows = reading.view.label_names(&selectors(reading.app, &form)?, lookup.range)?;
+        let selectors = few.map_or_else(|| selectors(reading.app, &form), Ok)?;
+        let rows = reading.view.label_names(&selectors, lookup.range)?;
         write_texts(sink, &rows, lookup.limit)?;
         Ok(())
     })
@@ -93,10 +93,12 @@ pub async fn label_values(
     let lookup = Lookup::new(&app, &form)?;
     let name = unescape(&name).into_owned();
     let view = View::of(&app, &caller);
-    ask.short = is_everything(&form, &view) && view.values_at_most(&name) <= SHORT_VALUES;
+    let few = few_series(&app, &view, &form);
+    let few_values = || view.values_at_most(&name) <= SHORT_VALUES;
+    ask.short = few.is_some() || is_everything(&form, &view) && few_values();
     run(&app, &caller, ask, move |reading, sink| {
-        let rows =
-            reading.view.label_values(&name, &selectors(reading.app, &form)?, lookup.range)?;
+        let selectors = few.map_or_else(|| selectors(reading.app, &form), Ok)?;
+        let rows = reading.view.label_values(&name, &selectors, lookup.range)?;
         write_texts(sink, &rows, lookup.limit)?;
         Ok(())
     })
@@ -140,9 +142,16 @@ fn is_everything(form: &Form, view: &View) -> bool {
     form.all("match[]").next().is_none() && view.is_whole()
 }
 
-/// Are there few enough selectors to look at each before its turn?
-fn is_few(form: &Form) -> bool {
-    form.all("match[]").nth(SELECTORS_AT_ONCE).is_none()
+/// The selectors, if they are few and told to match few series, so that no turn has to be awaited on
+/// another thread.
+fn few_series(app: &App, view: &View, form: &Form) -> Option<Vec<Vec<Matcher>>> {
+    let count = form.all("match[]").take(SELECTORS_AT_ONCE + 1).count();
+    if !(1..=SELECTORS_AT_ONCE).contains(&count) {
+        return None;
+    }
+    let sets = selectors_within(short_syntax(app), form).ok()?;
+    let series: usize = sets.iter().map(|matchers| view.at_most(matchers)).sum();
+    (series <= SHORT_SERIES).then_some(sets)
 }
 
 /// A number of rows; absent, 0 and negative mean all.

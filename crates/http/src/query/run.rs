@@ -21,7 +21,7 @@ use crate::view::View;
 /// How long after its time a query may take to notice.
 const NOTICE: Duration = Duration::from_secs(5);
 
-/// Cells and samples that take less time than a hand-over there and back, some 50 µs.
+/// Cells and samples that take no more than a few times a hand-over there and back, some 50 µs.
 pub const SHORT_EFFORT: usize = 1 << 15;
 /// Values of a label that do, those that several shards have counted for each.
 pub const SHORT_VALUES: usize = 1 << 12;

@@ -22,7 +22,7 @@ pub struct Cardinality {
 impl Index {
     /// Adds this shard's counts.
     pub(crate) fn count_into(&self, sum: &mut Cardinality) {
-        for name in self.pairs.names() {
+        for (_, name) in self.pairs.names() {
             // A value that another shard has too was counted there.
             let (mut values, mut bytes) = (0, 0);
             for &pair in &name.pairs {

@@ -3,6 +3,11 @@
 use roaring::RoaringBitmap;
 
 use super::Index;
+use super::name::Name;
+use super::postings::Postings;
+
+/// Series that are looked through for names of labels, at most.
+const LOOKED_THROUGH: usize = 4096;
 
 impl Index {
     /// Does any series carry this label, or did one?
@@ -15,39 +20,51 @@ impl Index {
         self.pairs.find_name(name).map_or(0, |number| self.pairs.name(number).pairs.len())
     }
 
-    /// All label names, or those of the given series (ascending); in no particular order.
-    pub fn label_names(&self, of: Option<&[u32]>) -> Vec<String> {
-        let of = of.map(bitmap);
-        let wanted = |series: &RoaringBitmap| of.as_ref().is_none_or(|of| !of.is_disjoint(series));
-        let names = self.pairs.names().filter(|name| wanted(&name.series));
-        names.map(|name| name.text.to_string()).collect()
+    /// All label names, or those of the given series; in no particular order.
+    pub fn label_names(&self, of: Option<&RoaringBitmap>) -> Vec<String> {
+        let text = |name: &Name| name.text.to_string();
+        let Some(of) = of else {
+            return self.pairs.names().map(|(_, name)| text(name)).collect();
+        };
+        // Most names are met soon. To find out that a set has nothing in common with another takes
+        // longer than to look through a few series.
+        let mut met = vec![false; self.pairs.name_count()];
+        for series in of.iter().take(LOOKED_THROUGH) {
+            self.pairs_of(series).for_each(|pair| met[self.pairs.name_of(pair) as usize] = true);
+        }
+        let are_more = of.len() > LOOKED_THROUGH as u64;
+        let has = |(number, name): &(usize, &Name)| {
+            met[*number] || are_more && !of.is_disjoint(&name.series)
+        };
+        self.pairs.names().filter(has).map(|(_, name)| text(name)).collect()
     }
 
-    /// Adds all values of a label, or those that the given series (ascending) have; `all` is sorted,
-    /// and each value is in it once.
-    pub fn collect_label_values(&self, name: &str, of: Option<&[u32]>, all: &mut Vec<String>) {
+    /// Adds all values of a label, or those that the given series have; `all` is sorted, and each value
+    /// is in it once.
+    pub fn collect_label_values(
+        &self,
+        name: &str,
+        of: Option<&RoaringBitmap>,
+        all: &mut Vec<String>,
+    ) {
         let Some(number) = self.pairs.find_name(name) else { return };
         match of {
-            None => self.collect_values(number, |pair| !self.pairs.series(pair).is_empty(), all),
-            Some(series) if series.len() > self.pairs.name(number).pairs.len() => {
-                let series = bitmap(series);
-                self.collect_values(
-                    number,
-                    |pair| !self.pairs.series(pair).is_disjoint(&series),
-                    all,
-                );
+            None => self.collect_values(number, |series| !series.is_empty(), all),
+            Some(of) if of.len() > self.pairs.name(number).pairs.len() as u64 => {
+                self.collect_values(number, |series| !series.is_disjoint(of), all);
             }
-            Some(series) => {
-                let pairs = series.iter().filter_map(|series| self.pair_named(*series, number));
+            Some(of) => {
+                let pairs = of.iter().filter_map(|series| self.pair_named(series, number));
                 unite_unsorted(all, pairs.map(|pair| self.pairs.text(pair).1).collect());
             }
         }
     }
 
-    fn collect_values(&self, name: u32, wanted: impl Fn(u32) -> bool, all: &mut Vec<String>) {
+    /// Adds the values of a name whose carriers are wanted.
+    fn collect_values(&self, name: u32, wanted: impl Fn(&Postings) -> bool, all: &mut Vec<String>) {
         let (sorted, late) = self.pairs.by_value(name);
         let values = |pairs: &[u32]| -> Vec<&str> {
-            let wanted = pairs.iter().filter(|pair| wanted(**pair));
+            let wanted = pairs.iter().filter(|pair| wanted(self.pairs.series(**pair)));
             wanted.map(|pair| self.pairs.text(*pair).1).collect()
         };
         unite(all, &values(&sorted));
@@ -79,8 +96,4 @@ fn unite(all: &mut Vec<String>, texts: &[&str]) {
         // Not unstable: these are two runs.
         all.sort();
     }
-}
-
-fn bitmap(series: &[u32]) -> RoaringBitmap {
-    series.iter().copied().collect()
 }

@@ -130,9 +130,14 @@ impl Pairs {
         (count + late.len() <= max).then(|| [&sorted[..count], late].concat())
     }
 
-    /// The names that some series has.
-    pub fn names(&self) -> impl Iterator<Item = &Name> {
-        self.names.iter().filter(|name| !name.series.is_empty())
+    /// The names that some series has, and their numbers.
+    pub fn names(&self) -> impl Iterator<Item = (usize, &Name)> {
+        self.names.iter().enumerate().filter(|(_, name)| !name.series.is_empty())
+    }
+
+    /// All numbers of names are less than this.
+    pub fn name_count(&self) -> usize {
+        self.names.len()
     }
 
     pub fn series(&self, pair: u32) -> &Postings {

@@ -36,11 +36,6 @@ enum Pairs {
 }
 
 impl Index {
-    /// The series that satisfy every matcher, ascending.
-    pub fn select(&self, matchers: &[Matcher]) -> Vec<u32> {
-        self.select_bitmap(matchers).iter().collect()
-    }
-
     /// How many series satisfy every matcher, at most: told by the shortest list of carriers, and by
     /// what lists of single pairs have in common two by two.
     pub fn at_most(&self, matchers: &[Matcher]) -> u64 {
@@ -71,7 +66,8 @@ impl Index {
         matchers.iter().all(absent)
     }
 
-    pub(super) fn select_bitmap(&self, matchers: &[Matcher]) -> RoaringBitmap {
+    /// The series that satisfy every matcher.
+    pub fn select(&self, matchers: &[Matcher]) -> RoaringBitmap {
         let mut terms = Vec::with_capacity(matchers.len());
         for matcher in matchers {
             match self.term(matcher) {

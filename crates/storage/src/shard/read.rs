@@ -121,25 +121,33 @@ impl Shard {
         Ok(all)
     }
 
-    /// Keeps of ascending series those that may have samples inside `range`: all of them if it is that
-    /// of all samples, for series without any do not stay.
-    pub fn retain_holding(&self, series: &mut Vec<u32>, range: TimeRange) {
+    /// Keeps the series that may have samples inside `range`: all of them if it is that of all samples,
+    /// for series without any do not stay.
+    pub fn retain_holding(&self, series: &mut RoaringBitmap, range: TimeRange) {
         if !self.forget_due.load(Ordering::Relaxed) && self.live().is_whole_within(range) {
             return;
         }
-        let mut kept = Vec::with_capacity(series.len());
-        for some in series.chunks(LOOKED_UP_AT_ONCE) {
-            let (mut missing, files) = {
+        let files = self.live().files.clone();
+        let mut rest = series.clone();
+        // To take from runs is slow.
+        rest.remove_run_compression();
+        files.subtract_held(&mut rest, range);
+        let mut lacking = RoaringBitmap::new();
+        let mut rest = rest.iter().peekable();
+        while rest.peek().is_some() {
+            let (mut missing, now) = {
                 let live = self.live();
-                let in_time = live.head.range().is_some_and(|own| own.overlaps(range));
-                let in_head = |series: &&u32| in_time && live.head.may_hold(**series, range);
-                let missing = some.iter().filter(|series| !in_head(series)).copied();
+                let some = rest.by_ref().take(LOOKED_UP_AT_ONCE);
+                let missing = some.filter(|series| !live.head.may_hold(*series, range));
                 (missing.collect::<RoaringBitmap>(), live.files.clone())
             };
-            files.subtract_held(&mut missing, range);
-            kept.extend(some.iter().filter(|series| !missing.contains(**series)));
+            if !Arc::ptr_eq(&files, &now) {
+                // A flush may have moved them meanwhile.
+                now.subtract_held(&mut missing, range);
+            }
+            lacking |= missing;
         }
-        *series = kept;
+        *series -= lacking;
     }
 }
 

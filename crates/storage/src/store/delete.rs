@@ -48,7 +48,7 @@ impl Inner {
         for shard in &self.shards.shards {
             let mut series = RoaringBitmap::new();
             for matchers in sets {
-                series.extend(shard.index().select(matchers));
+                series |= shard.index().select(matchers);
             }
             // One entry is logged also for nothing: after a failed commit the log may hold samples
             // that a restart brings back, and the deletion must not seem done.

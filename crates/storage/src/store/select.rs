@@ -60,9 +60,8 @@ impl Store {
     ) -> Result<(Vec<Labels>, bool), SelectError> {
         let mut labels = Vec::new();
         for shard in &self.inner.shards.shards {
-            let series = matching(shard, sets, range);
-            let index = shard.index();
-            index.labels_of(&series, &mut labels);
+            let series: Vec<u32> = matching(shard, sets, range).iter().collect();
+            shard.index().labels_of(&series, &mut labels);
         }
         // Not unstable: senders mostly define a target's series in order, so that there are long runs.
         labels.sort();
@@ -92,7 +91,7 @@ impl Store {
         for shard in &self.inner.shards.shards {
             let mut wanted = RoaringBitmap::new();
             for matchers in sets {
-                wanted.extend(shard.index().select(matchers));
+                wanted |= shard.index().select(matchers);
             }
             for (series, column) in shard.exemplars(range, &wanted)? {
                 count += column.len();
@@ -156,7 +155,7 @@ impl Inner {
         let mut parts = Vec::new();
         let mut len = 0;
         for shard in &self.shards.shards {
-            let series = shard.index().select(matchers);
+            let series: Vec<u32> = shard.index().select(matchers).iter().collect();
             let start = len;
             len += series.len();
             parts.push(Matched::new(shard, series, matchers, start));
@@ -208,13 +207,9 @@ fn admits_all(index: &Index, sets: &[Vec<Matcher>]) -> bool {
 }
 
 /// The series of a shard that satisfy any of the sets and may have samples inside `range`.
-fn matching(shard: &Shard, sets: &[Vec<Matcher>], range: TimeRange) -> Vec<u32> {
-    let mut series: Vec<u32> = Vec::new();
-    for matchers in sets {
-        series.extend(shard.index().select(matchers));
-    }
-    series.sort_unstable();
-    series.dedup();
+fn matching(shard: &Shard, sets: &[Vec<Matcher>], range: TimeRange) -> RoaringBitmap {
+    let selected = sets.iter().map(|matchers| shard.index().select(matchers));
+    let mut series = selected.reduce(|all, more| all | more).unwrap_or_default();
     shard.retain_holding(&mut series, range);
     series
 }
