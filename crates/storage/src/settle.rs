@@ -17,7 +17,7 @@ pub(crate) fn settle(out: &mut Samples, start: usize) {
 }
 
 fn merge(runs: &Samples, start: usize) -> Samples {
-    let mut merged = Samples::default();
+    let mut merged = Samples { left_out: runs.left_out, ..Samples::default() };
     let (mut a, mut b) = (0, start);
     while a < start || b < runs.len() {
         let from_a = b == runs.len() || (a < start && runs.timestamps[a] <= runs.timestamps[b]);

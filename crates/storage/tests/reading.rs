@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used)] // a panic is the failure report
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use metricstor_model::{Matcher, Need, Samples, SeriesSet, TimeRange};
+use proptest::prelude::*;
 
 mod support;
 use support::{NOW, Row, open, write};
@@ -78,29 +80,8 @@ fn what_is_left_out_changes_no_extreme_and_no_count() {
     let wave = |i: i64| f64::from((i * 7919 % 1000) as i32 - 500);
     let left_out = |what: &str| {
         let set = store.select(&[Matcher::equal("__name__", "gauge")]).unwrap();
-        let mut all = Samples::default();
-        set.read(0, TimeRange::ALL, &mut all).unwrap();
-        let fold = |samples: &Samples, best: fn(f64, f64) -> f64| {
-            samples.values.iter().copied().reduce(best).unwrap()
-        };
-        let mut left_out = 0;
-        for need in [Need::Greatest, Need::Least, Need::One] {
-            let mut out = Samples::default();
-            set.read_each(0..1, TimeRange::ALL, need, &mut out, &mut |_, samples| {
-                left_out = samples.left_out;
-                assert_eq!(samples.len() + left_out, all.len(), "{what}");
-                match need {
-                    Need::Greatest => assert_eq!(fold(samples, f64::max), fold(&all, f64::max)),
-                    _ if need == Need::Least => {
-                        assert_eq!(fold(samples, f64::min), fold(&all, f64::min));
-                    }
-                    _ => {}
-                }
-                ControlFlow::Continue(())
-            })
-            .unwrap();
-        }
-        left_out
+        println!("{what}");
+        check_needs(&*set, TimeRange::ALL)
     };
     let first: Vec<Row> = (0..2000).map(|i| row(2 * i, wave(i))).collect();
     write(&store, &first).unwrap();
@@ -109,6 +90,9 @@ fn what_is_left_out_changes_no_extreme_and_no_count() {
     assert!(left_out("one file") > 1000);
     write(&store, &[row(4_900, 3.0)]).unwrap();
     assert!(left_out("newer ones in memory") > 1000);
+    write(&store, &[row(-10, 3.0)]).unwrap();
+    assert_eq!(left_out("memory before and after the file"), 0);
+    store.compact().unwrap();
     write(&store, &[row(1_001, 9_999.0), row(1_003, -9_999.0)]).unwrap();
     assert_eq!(left_out("late ones in memory"), 0);
     store.compact().unwrap();
@@ -119,4 +103,98 @@ fn what_is_left_out_changes_no_extreme_and_no_count() {
     assert_eq!(left_out("some deleted"), 0);
     store.compact().unwrap();
     assert!(left_out("and gone") > 1000);
+}
+
+/// A step in the life of one series: samples from a time on, equal or not, and what happens then.
+#[derive(Debug, Clone)]
+struct Step {
+    start: i64,
+    count: i64,
+    equal: bool,
+    then: Then,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Then {
+    Nothing,
+    Compact,
+    Delete,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let then = prop_oneof![
+        3 => Just(Then::Nothing),
+        5 => Just(Then::Compact),
+        1 => Just(Then::Delete)
+    ];
+    (0..6000i64, 1..900i64, any::<bool>(), then).prop_map(|(start, count, equal, then)| Step {
+        start,
+        count,
+        equal,
+        then,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::with_cases(60) })]
+
+    /// Files of several windows, late samples over some of them, deletions.
+    #[test]
+    fn extremes_and_counts_are_those_of_the_samples(
+        steps in prop::collection::vec(step(), 1..7),
+        parts in prop::collection::vec((0..6000i64, 0..6000i64), 3),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        // A minute a sample: four days, so that files of earlier windows are left alone.
+        let time = |i: i64| NOW - (6_900 - i) * 60_000;
+        let mut stored = BTreeSet::new();
+        for step in &steps {
+            let all = step.start..step.start + step.count;
+            let new = all.filter(|i| stored.insert(*i));
+            let value = |i: i64| if step.equal { 7.0 } else { (i * 7919 % 1009 - 500) as f64 };
+            let rows: Vec<Row> =
+                new.map(|i| ("__name__=gauge".to_owned(), time(i), value(i))).collect();
+            write(&store, &rows).unwrap();
+            match step.then {
+                Then::Nothing => {}
+                Then::Compact => store.compact().unwrap(),
+                Then::Delete => {
+                    let range = TimeRange::new(time(step.start), time(step.start + step.count / 2));
+                    let gauge = vec![vec![Matcher::equal("__name__", "gauge")]];
+                    store.delete(&gauge, range).unwrap();
+                }
+            }
+        }
+        let set = store.select(&[Matcher::equal("__name__", "gauge")]).unwrap();
+        let ranges = parts.iter().map(|(a, b)| TimeRange::new(time(*a), time(*b)));
+        for range in ranges.chain([TimeRange::ALL]) {
+            check_needs(&*set, range);
+        }
+    }
+}
+
+/// Whatever is left out: extremes, count and order are those of all samples. Returns how many are left
+/// out where any one will do.
+fn check_needs(set: &dyn SeriesSet, range: TimeRange) -> usize {
+    let mut all = Samples::default();
+    set.read(0, range, &mut all).unwrap();
+    let best =
+        |samples: &Samples, best: fn(f64, f64) -> f64| samples.values.iter().copied().reduce(best);
+    let mut left_out = 0;
+    for need in [Need::Every, Need::Greatest, Need::Least, Need::One] {
+        set.read_each(0..1, range, need, &mut Samples::default(), &mut |_, samples| {
+            assert_eq!(samples.len() + samples.left_out, all.len(), "{need:?} {range:?}");
+            assert!(samples.timestamps.is_sorted_by(|a, b| a < b));
+            match need {
+                Need::Every => assert_eq!(content(samples), content(&all)),
+                Need::Greatest => assert_eq!(best(samples, f64::max), best(&all, f64::max)),
+                Need::Least => assert_eq!(best(samples, f64::min), best(&all, f64::min)),
+                Need::One => left_out = samples.left_out,
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    }
+    left_out
 }

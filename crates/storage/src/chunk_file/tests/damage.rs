@@ -43,11 +43,19 @@ fn read_or_error(
         Err(error) => errors.push(error),
         Ok(file) => {
             for (series, samples) in model {
-                let mut out = Samples::default();
-                match file.read(key(*series), TimeRange::ALL, &mut out, &mut scratch) {
-                    Ok(()) => assert_eq!(text(&out), text(samples), "series {series}"),
+                let (all, any) = (TimeRange::ALL, Needed::of_chunks(Need::One, TimeRange::ALL));
+                let (mut out, mut few) = (Samples::default(), Samples::default());
+                let read = file.read(key(*series), all, &mut out, &mut scratch);
+                let read_few = file.read_needed(key(*series), all, any, &mut few, &mut scratch);
+                assert_eq!(read.is_ok(), read_few.is_ok(), "series {series}");
+                match read {
+                    Ok(()) => {
+                        assert_eq!(text(&out), text(samples), "series {series}");
+                        assert_eq!(few.len() + few.left_out, samples.len(), "series {series}");
+                    }
                     Err(error) => {
                         assert!(out.is_empty() && out.values.is_empty());
+                        assert!(few.is_empty() && few.left_out == 0);
                         errors.push(error);
                     }
                 }
