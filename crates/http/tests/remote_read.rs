@@ -273,3 +273,18 @@ fn regular_expressions_of_one_request_share_a_bound() {
     let counter = "metricstor_http_refused_queries_total{reason=\"query_regexes\"} 1\n";
     assert!(server.get("/metrics").text().contains(counter));
 }
+
+/// Times the wrong way round hold no samples, in memory and in files.
+#[test]
+fn a_range_that_ends_before_it_starts_is_empty() {
+    let server = filled(Config::default());
+    for place in ["memory", "files"] {
+        let queries = vec![query(0, "__name__", "up", NOW - 10_000, NOW - 200_000)];
+        let reply = read(&server, queries, &[]);
+        assert_eq!(reply.status, 200, "{place}: {}", reply.text());
+        let message = snap::raw::Decoder::new().decompress_vec(&reply.body).unwrap();
+        let response = ReadResponse::decode(message.as_slice()).unwrap();
+        assert!(response.results[0].series.is_empty(), "{place}");
+        assert_eq!(server.post("/api/v1/admin/storage/compact", "").status, 204);
+    }
+}

@@ -31,8 +31,9 @@ impl TimeRange {
         self.start <= timestamp && timestamp <= self.end
     }
 
+    /// Is there a time in both? Not if one of them ends before it starts.
     pub fn overlaps(&self, other: TimeRange) -> bool {
-        self.start <= other.end && other.start <= self.end
+        self.start.max(other.start) <= self.end.min(other.end)
     }
 
     /// From the earlier start to the later end.
