@@ -1,5 +1,6 @@
 //! Samples, the staleness marker and time ranges.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::FloatHistogram;
@@ -72,6 +73,22 @@ impl Samples {
 
     pub fn is_empty(&self) -> bool {
         self.timestamps.is_empty()
+    }
+
+    /// Appends the samples of `other` at `range`.
+    pub fn append(&mut self, other: &Self, range: Range<usize>) {
+        let before = self.len();
+        self.timestamps.extend_from_slice(&other.timestamps[range.clone()]);
+        self.values.extend_from_slice(&other.values[range.clone()]);
+        let first = other.histograms.partition_point(|(at, _)| *at < range.start);
+        let inside = other.histograms[first..].iter().take_while(|(at, _)| *at < range.end);
+        self.histograms.extend(inside.map(|(at, h)| (before + at - range.start, h.clone())));
+        if !other.start_timestamps.is_empty() {
+            self.start_timestamps.resize(before, 0);
+            self.start_timestamps.extend_from_slice(&other.start_timestamps[range]);
+        } else if !self.start_timestamps.is_empty() {
+            self.start_timestamps.resize(self.len(), 0);
+        }
     }
 
     pub fn push(&mut self, timestamp: i64, value: f64) {

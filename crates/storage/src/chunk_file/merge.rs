@@ -85,7 +85,7 @@ impl<'a> Merge<'a> {
             file.read(key, TimeRange::ALL, &mut self.part, scratch)?;
             (self.edit)(file, key.series, &mut self.part);
             if self.part.timestamps.first() > samples.timestamps.last() {
-                append(&self.part, samples, 0..self.part.len());
+                samples.append(&self.part, 0..self.part.len());
             } else if !self.part.is_empty() {
                 *samples = interleave(samples, &self.part);
             }
@@ -103,31 +103,15 @@ fn interleave(preferred: &Samples, other: &Samples) -> Samples {
         if a <= b {
             j += (a == b) as usize;
             let run = i + preferred.timestamps[i..].partition_point(|&t| t <= a.max(b - 1));
-            append(preferred, &mut joined, i..run);
+            joined.append(preferred, i..run);
             i = run;
         } else {
             let run = j + other.timestamps[j..].partition_point(|&t| t < a);
-            append(other, &mut joined, j..run);
+            joined.append(other, j..run);
             j = run;
         }
     }
-    append(preferred, &mut joined, i..preferred.len());
-    append(other, &mut joined, j..other.len());
+    joined.append(preferred, i..preferred.len());
+    joined.append(other, j..other.len());
     joined
-}
-
-/// Appends the samples of `from` at `range`.
-fn append(from: &Samples, to: &mut Samples, range: std::ops::Range<usize>) {
-    let before = to.len();
-    to.timestamps.extend_from_slice(&from.timestamps[range.clone()]);
-    to.values.extend_from_slice(&from.values[range.clone()]);
-    let first = from.histograms.partition_point(|(at, _)| *at < range.start);
-    let inside = from.histograms[first..].iter().take_while(|(at, _)| *at < range.end);
-    to.histograms.extend(inside.map(|(at, h)| (before + at - range.start, h.clone())));
-    if !from.start_timestamps.is_empty() {
-        to.start_timestamps.resize(before, 0);
-        to.start_timestamps.extend_from_slice(&from.start_timestamps[range]);
-    } else if !to.start_timestamps.is_empty() {
-        to.start_timestamps.resize(to.timestamps.len(), 0);
-    }
 }

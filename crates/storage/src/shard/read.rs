@@ -157,10 +157,6 @@ fn append(out: &mut Samples, recent: &mut Samples) {
         return std::mem::swap(out, recent);
     }
     let start = out.len();
-    out.timestamps.extend_from_slice(&recent.timestamps);
-    out.values.extend_from_slice(&recent.values);
-    out.start_timestamps.extend_from_slice(&recent.start_timestamps);
-    let moved = recent.histograms.iter().map(|(i, h)| (start + i, h.clone()));
-    out.histograms.extend(moved);
+    out.append(recent, 0..recent.len());
     settle(out, start);
 }
