@@ -29,8 +29,6 @@ pub const SHORT_VALUES: usize = 1 << 12;
 pub const SHORT_SERIES: usize = 1 << 10;
 /// A query, or all selectors, that are parsed where they were read; bytes.
 const SHORT_TEXT: usize = 1 << 10;
-/// Regular expressions that are compiled there; bytes of memory.
-const SHORT_REGEXES: usize = 16 << 10;
 
 /// What a run is asked for, besides the work itself.
 pub struct Ask {
@@ -59,11 +57,8 @@ impl Ask {
 /// The syntax of what is parsed before its turn: what exceeds it is parsed again, on a blocking thread.
 pub fn short_syntax(app: &App) -> ParseOptions {
     let syntax = app.engine.options().syntax;
-    ParseOptions {
-        length_max: syntax.length_max.min(SHORT_TEXT),
-        regex_memory_max: syntax.regex_memory_max.min(SHORT_REGEXES),
-        ..syntax
-    }
+    let length_max = syntax.length_max.min(SHORT_TEXT);
+    ParseOptions { length_max, light_regexes: true, ..syntax }
 }
 
 /// What a run may use: the server, what the caller sees of its data, and when to stop.

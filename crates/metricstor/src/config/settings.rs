@@ -107,6 +107,7 @@ fn engine(file: &File) -> Result<EngineOptions, ConfigError> {
         syntax: ParseOptions {
             length_max: at_least_one("query.max_length", query.max_length.0)?,
             regex_memory_max: at_least_one("query.max_regex_memory", query.max_regex_memory.0)?,
+            light_regexes: false,
             experimental: query.experimental,
         },
         delayed_name_removal: query.delayed_name_removal,

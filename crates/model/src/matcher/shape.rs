@@ -41,13 +41,13 @@ pub(super) enum Unfit {
 }
 
 impl Shape {
-    /// `program_size_max` are the bytes that an automaton may take.
+    /// `program_size_max` are the bytes that a list of texts or an automaton may take.
     pub(super) fn of(pattern: &str, program_size_max: usize) -> Result<Self, Unfit> {
         if pattern.len() > PATTERN_SIZE_MAX {
             return Err(Unfit::Wrong(format!("longer than {PATTERN_SIZE_MAX} bytes")));
         }
         let hir = parser::parse(pattern).map_err(|fault| Unfit::Wrong(fault.0))?;
-        let mut budget = SET_SIZE_MAX;
+        let mut budget = SET_SIZE_MAX.min(program_size_max);
         if let Some(mut texts) = texts(&hir, Edges { start: true, end: true }, &mut budget) {
             texts.sort_unstable();
             texts.dedup();

@@ -322,6 +322,24 @@ fn the_programs_of_one_request_are_bounded_together() {
     assert!(!wrong.is_beyond, "{wrong}");
 }
 
+#[test]
+fn light_programs_are_short_and_plain() {
+    let programs = || Programs::light(64 << 20);
+    let refused = |pattern: &str| {
+        programs().matcher(MatchOp::Regex, "a", pattern).is_err_and(|error| error.is_beyond)
+    };
+    for pattern in ["node-00[0-4].*", r"10\.0\.(1|2)\..+", "lo|veth.*", ".+", "5..", "[a-z]+x?"] {
+        assert!(!refused(pattern), "{pattern}");
+    }
+    for pattern in [r"\pL", r"\w+", "(?i)a", "[^a]", "[[:alpha:]]", "a{9}", "é", &"a".repeat(129)]
+    {
+        assert!(refused(pattern), "{pattern}");
+    }
+    let mut all = programs();
+    let admitted = (0..1000).take_while(|_| all.matcher(MatchOp::NotRegex, "a", "ab.*").is_ok());
+    assert_eq!(admitted.count(), 128 / 4);
+}
+
 /// Patterns that mean the same in both dialects.
 fn pattern() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![

@@ -39,13 +39,16 @@ pub struct ParseOptions {
     pub length_max: usize,
     /// Bytes of memory of all its regular expressions.
     pub regex_memory_max: usize,
+    /// Only regular expressions that are compiled in a moment.
+    pub light_regexes: bool,
     /// Whether what Prometheus calls experimental is part of the language.
     pub experimental: bool,
 }
 
 impl Default for ParseOptions {
     fn default() -> Self {
-        Self { length_max: 1 << 20, regex_memory_max: 64 << 20, experimental: true }
+        let light_regexes = false;
+        Self { length_max: 1 << 20, regex_memory_max: 64 << 20, light_regexes, experimental: true }
     }
 }
 
@@ -142,5 +145,6 @@ fn bounded(text: &str, options: ParseOptions) -> Result<Cursor<'_>, Fault> {
         );
         return Err(Fault::beyond("query_length", Span::default(), message));
     }
-    Ok(Cursor::new(text, lexer::tokens(text), Programs::new(options.regex_memory_max)))
+    let programs = if options.light_regexes { Programs::light } else { Programs::new };
+    Ok(Cursor::new(text, lexer::tokens(text), programs(options.regex_memory_max)))
 }
