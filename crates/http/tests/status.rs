@@ -71,7 +71,7 @@ fn features_name_the_language_by_its_parts() {
     assert_eq!(features["promql_functions"]["info"], true, "experimental functions are on");
     assert_eq!(features["promql_operators"][">="], true);
     assert_eq!(features["promql_operators"]["limitk"], true);
-    assert_eq!(features["tsdb"]["st_storage"], false);
+    assert_eq!(features["tsdb"]["st_storage"], true);
 }
 
 /// Asks for notifications as they come; the answer's head is read.

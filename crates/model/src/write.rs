@@ -17,6 +17,8 @@ pub struct WriteRequest<'a> {
     pub timestamps: Vec<i64>,
     /// As long as `timestamps`; NaN payloads are kept bit for bit.
     pub values: Vec<f64>,
+    /// Since when the counters count, one per sample; empty when no sample says so (0 = it does not).
+    pub start_timestamps: Vec<i64>,
     pub histograms: Vec<HistogramSample>,
     pub exemplars: Vec<Exemplar<'a>>,
     pub metadata: Vec<Metadata<'a>>,
@@ -89,9 +91,12 @@ pub enum LabelsFault {
 }
 
 /// A native histogram at a time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HistogramSample {
+    /// Milliseconds since the Unix epoch.
     pub timestamp: i64,
+    /// Since when it counts; 0: it does not say.
+    pub start_timestamp: i64,
     pub histogram: FloatHistogram,
 }
 

@@ -3,18 +3,21 @@
 //! Layout: `formats/entry.md`. What is applied to the head is always a `Batch`: fresh from a request
 //! or decoded from the log, so a replay does exactly what the first run did.
 
-use metricstor_model::{FloatHistogram, StoredExemplar};
+use metricstor_model::{HistogramSample, StoredExemplar};
 
 use crate::head::codec::{CodecState, SAMPLE_SIZE_MAX};
 
 pub(crate) mod bytes;
 mod exemplar;
 mod histogram;
+mod starts;
 
 use bytes::{Reader, put_text, put_varint};
 
 /// First byte of the payload; a reader that meets another stops.
 const KIND: u8 = 3;
+/// The same with start timestamps.
+const KIND_WITH_STARTS: u8 = 4;
 
 /// Samples, and the definitions of series that may be news to the log.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -25,7 +28,9 @@ pub(crate) struct Batch {
     pub timestamps: Vec<i64>,
     /// Bits of the doubles.
     pub values: Vec<u64>,
-    pub histograms: Vec<(u32, i64, FloatHistogram)>,
+    /// One per sample; empty when no sample has one (0 = none).
+    pub start_timestamps: Vec<i64>,
+    pub histograms: Vec<(u32, HistogramSample)>,
     pub exemplars: Vec<(u32, StoredExemplar)>,
 }
 
@@ -57,6 +62,7 @@ impl Batch {
         self.runs.clear();
         self.timestamps.clear();
         self.values.clear();
+        self.start_timestamps.clear();
         self.histograms.clear();
         self.exemplars.clear();
     }
@@ -78,7 +84,7 @@ impl Batch {
 
     /// Every series that has samples here; some twice.
     pub fn series(&self) -> impl Iterator<Item = u32> {
-        let histograms = self.histograms.iter().map(|(series, ..)| *series);
+        let histograms = self.histograms.iter().map(|(series, _)| *series);
         let exemplars = self.exemplars.iter().map(|(series, _)| *series);
         self.runs.iter().map(|(series, _)| *series).chain(histograms).chain(exemplars)
     }
@@ -91,19 +97,21 @@ impl Batch {
             let run = start..*end as usize;
             if keep(*series) {
                 kept.timestamps.extend_from_slice(&self.timestamps[run.clone()]);
-                kept.values.extend_from_slice(&self.values[run]);
+                kept.values.extend_from_slice(&self.values[run.clone()]);
+                kept.start_timestamps.extend_from_slice(self.starts(run));
                 kept.end_run(*series);
             }
             start = *end as usize;
         }
-        kept.histograms = self.histograms.iter().filter(|(s, ..)| keep(*s)).cloned().collect();
+        kept.histograms = self.histograms.iter().filter(|(s, _)| keep(*s)).cloned().collect();
         kept.exemplars = self.exemplars.iter().filter(|(s, _)| keep(*s)).cloned().collect();
         kept
     }
 
     /// Appends the log payload to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.push(KIND);
+        let has_starts = self.has_starts();
+        out.push(if has_starts { KIND_WITH_STARTS } else { KIND });
         put_varint(out, self.definitions.len() as u64);
         for definition in &self.definitions {
             put_varint(out, u64::from(definition.series));
@@ -115,14 +123,17 @@ impl Batch {
         }
         self.encode_runs(out);
         put_varint(out, self.histograms.len() as u64);
-        for (series, timestamp, h) in &self.histograms {
+        for (series, sample) in &self.histograms {
             put_varint(out, u64::from(*series));
-            histogram::encode(*timestamp, h, out);
+            histogram::encode(sample.timestamp, &sample.histogram, out);
         }
         put_varint(out, self.exemplars.len() as u64);
         for (series, exemplar) in &self.exemplars {
             put_varint(out, u64::from(*series));
             exemplar::encode(exemplar, out);
+        }
+        if has_starts {
+            self.encode_starts(out);
         }
     }
 
@@ -151,7 +162,8 @@ impl Batch {
     pub fn decode(&mut self, payload: &[u8]) -> Result<(), Malformed> {
         self.clear();
         let mut reader = Reader::new(payload);
-        if reader.byte()? != KIND {
+        let kind = reader.byte()?;
+        if !matches!(kind, KIND | KIND_WITH_STARTS) {
             return Err(Malformed("unknown kind"));
         }
         for _ in 0..reader.count()? {
@@ -166,11 +178,15 @@ impl Batch {
         for _ in 0..reader.count()? {
             let series = reader.series()?;
             let (timestamp, histogram) = histogram::decode(&mut reader)?;
-            self.histograms.push((series, timestamp, histogram));
+            let sample = HistogramSample { timestamp, start_timestamp: 0, histogram };
+            self.histograms.push((series, sample));
         }
         for _ in 0..reader.count()? {
             let series = reader.series()?;
             self.exemplars.push((series, exemplar::decode(&mut reader)?));
+        }
+        if kind == KIND_WITH_STARTS {
+            self.decode_starts(&mut reader)?;
         }
         reader.end()
     }

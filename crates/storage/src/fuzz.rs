@@ -58,7 +58,8 @@ fn change(bytes: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut Random) {
 
 #[test]
 fn log_entries() {
-    use metricstor_model::{FloatHistogram, Labels, Span, StoredExemplar, TimeRange};
+    use metricstor_model::{FloatHistogram, HistogramSample, Labels, Span};
+    use metricstor_model::{StoredExemplar, TimeRange};
 
     use crate::batch::{Batch, Definition};
     use crate::entry::Change;
@@ -80,11 +81,14 @@ fn log_entries() {
         positive_buckets: vec![1.0, 2.0, 3.0],
         ..FloatHistogram::default()
     };
-    batch.histograms.push((7, 5, histogram));
+    let sample = HistogramSample { timestamp: 5, start_timestamp: 0, histogram };
+    batch.histograms.push((7, sample));
     let labels = Labels::from_pairs([("trace_id", "abc")]).unwrap();
     batch.exemplars.push((7, StoredExemplar { timestamp: 5, value: 0.5, labels }));
-    let mut corpus = vec![Vec::new(), Vec::new()];
+    let mut corpus = vec![Vec::new(); 3];
     batch.encode(&mut corpus[0]);
+    batch.start_timestamps = (0..batch.timestamps.len() as i64).map(|i| i / 7 * 1000).collect();
+    batch.encode(&mut corpus[2]);
     let series = (0..5000).filter(|i| i % 3 != 0).collect();
     Tombstone { position: 1, range: TimeRange::ALL, series }.encode(&mut corpus[1]);
     let mut change = Change::Write(Batch::default());

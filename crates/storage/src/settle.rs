@@ -7,8 +7,11 @@ use metricstor_model::{FloatHistogram, Samples};
 /// Makes `out` strictly increasing again after a sorted run was appended at `start`.
 ///
 /// Almost always the run simply continues what stood before, and nothing moves. At equal times the
-/// earlier run wins: ingestion let only equal values through.
+/// earlier run wins: ingestion let only equal values through. A run may come without start timestamps.
 pub(crate) fn settle(out: &mut Samples, start: usize) {
+    if !out.start_timestamps.is_empty() {
+        out.start_timestamps.resize(out.len(), 0);
+    }
     let continues =
         start == 0 || start == out.len() || out.timestamps[start - 1] < out.timestamps[start];
     if !continues {

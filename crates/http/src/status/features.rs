@@ -81,8 +81,8 @@ const OPERATORS: &[&str] = &[
     "unless",
 ];
 const EXPERIMENTAL_OPERATORS: &[&str] = &["limit_ratio", "limitk"];
-const STORAGE: &[&str] = &["exemplar_storage", "native_histograms", "out_of_order_ingestion"];
-const STORAGE_ABSENT: &[&str] = &["st_storage"];
+const STORAGE: &[&str] =
+    &["exemplar_storage", "native_histograms", "out_of_order_ingestion", "st_storage"];
 
 pub async fn features(State(app): State<Arc<App>>) -> Response {
     let all = [
@@ -90,7 +90,7 @@ pub async fn features(State(app): State<Arc<App>>) -> Response {
         ("promql", promql(app.engine.options())),
         ("promql_functions", functions_of(app.engine.options())),
         ("promql_operators", operators(app.engine.options())),
-        ("tsdb", marked(STORAGE, true).chain(marked(STORAGE_ABSENT, false)).collect()),
+        ("tsdb", marked(STORAGE, true).collect()),
     ];
     success(|out| push_features(out, &all))
 }
@@ -106,6 +106,7 @@ fn promql(options: &EngineOptions) -> Features {
     let chosen = [
         ("delayed_name_removal", options.delayed_name_removal),
         ("type_and_unit_labels", options.type_and_unit_labels),
+        ("use_start_timestamps", options.start_timestamps),
     ];
     let experimental = marked(EXPERIMENTAL_KEYWORDS, options.syntax.experimental);
     marked(KEYWORDS, true).chain(experimental).chain(chosen).collect()

@@ -119,6 +119,9 @@ pub struct Query {
     pub experimental: bool,
     /// Names of metrics are removed at the end of a query, as by Prometheus' feature of this name.
     pub delayed_name_removal: bool,
+    /// Counters count from their start timestamps on (remote write 2.0), as by Prometheus' feature
+    /// `use-start-timestamps`, and `start_timestamp()` tells them.
+    pub start_timestamps: bool,
     /// Samples one query may hold at once.
     pub max_samples: usize,
     /// Series one selector may match.
@@ -263,6 +266,7 @@ impl Default for Query {
             max_regex_memory: Size(engine.syntax.regex_memory_max),
             experimental: engine.syntax.experimental,
             delayed_name_removal: engine.delayed_name_removal,
+            start_timestamps: engine.start_timestamps,
             max_samples: engine.samples_max,
             max_series: engine.series_max,
             max_memory: None,

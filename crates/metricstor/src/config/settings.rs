@@ -111,6 +111,7 @@ fn engine(file: &File) -> Result<EngineOptions, ConfigError> {
             experimental: query.experimental,
         },
         delayed_name_removal: query.delayed_name_removal,
+        start_timestamps: query.start_timestamps,
         lookback_ms: positive("query.lookback", query.lookback)?.0,
         samples_max: at_least_one("query.max_samples", query.max_samples)?,
         series_max: at_least_one("query.max_series", query.max_series)?,

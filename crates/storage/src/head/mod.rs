@@ -9,6 +9,7 @@ mod cells;
 pub(crate) mod codec;
 mod delete;
 mod exemplars;
+mod starts;
 mod table;
 mod tier;
 
@@ -23,7 +24,6 @@ use table::{BORN_HERE, PAGE, Table};
 pub(crate) use tier::Frozen;
 use tier::Tier;
 
-use crate::settle::settle;
 use crate::tombstone::{Tombstone, hide};
 
 /// Every tombstone in `Head::hidden` is later than all that is frozen.
@@ -67,15 +67,10 @@ impl Head {
             hide(&self.hidden, series, BEFORE_ALL, out, start);
         }
         let Some(state) = self.series.get(series) else { return };
-        let start = out.len();
         let skipped = state.chain.len() == 0
             || state.first_timestamp > range.end
             || state.last.timestamp < range.start;
-        if !skipped {
-            self.tier.read_chain(&state.chain, range, out);
-        }
-        settle(out, start);
-        self.tier.read_side(series, range, out);
+        self.tier.read(series, Some(&state.chain).filter(|_| !skipped), range, out);
     }
 
     /// May the head hold a sample of this series inside `range`? Errs on the side of yes.

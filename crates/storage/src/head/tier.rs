@@ -7,6 +7,7 @@ use metricstor_model::{FloatHistogram, Samples, TimeRange};
 
 use super::cells::{Cells, Chain};
 use super::codec::CodecState;
+use super::starts::Starts;
 use super::table::{Chains, PAGE};
 use crate::chunk_file::Exemplars;
 use crate::settle::settle;
@@ -22,6 +23,7 @@ pub(crate) struct Tier {
     /// Late samples: bits by timestamp. They may come in any order, and a million of one series.
     pub late: HashMap<u32, BTreeMap<i64, u64>>,
     pub histograms: HashMap<u32, Vec<(i64, Arc<FloatHistogram>)>>,
+    pub starts: Starts,
     pub samples: u64,
     pub exemplars: Exemplars,
     pub exemplar_count: usize,
@@ -35,6 +37,7 @@ impl Default for Tier {
             cells: Cells::default(),
             late: HashMap::new(),
             histograms: HashMap::new(),
+            starts: Starts::default(),
             samples: 0,
             exemplars: Exemplars::new(),
             exemplar_count: 0,
@@ -67,6 +70,28 @@ impl Tier {
         (self.samples > 0).then(|| TimeRange::new(self.start, self.end))
     }
 
+    /// Appends a series' samples inside `range` to `out`, which keeps its order.
+    pub fn read(&self, series: u32, chain: Option<&Chain>, range: TimeRange, out: &mut Samples) {
+        if !self.starts.has(series) {
+            return self.read_values(series, chain, range, out);
+        }
+        let start = out.len();
+        let mut own = Samples::default();
+        self.read_values(series, chain, range, &mut own);
+        self.starts.fill(series, &mut own);
+        out.append(&own, 0..own.len());
+        settle(out, start);
+    }
+
+    fn read_values(&self, series: u32, chain: Option<&Chain>, range: TimeRange, out: &mut Samples) {
+        let start = out.len();
+        if let Some(chain) = chain {
+            self.read_chain(chain, range, out);
+        }
+        settle(out, start);
+        self.read_side(series, range, out);
+    }
+
     /// Appends a chain's samples inside `range`.
     pub fn read_chain(&self, chain: &Chain, range: TimeRange, out: &mut Samples) {
         let mut bytes = Vec::new();
@@ -83,7 +108,7 @@ impl Tier {
     }
 
     /// Merges in the late samples and histograms of a series.
-    pub fn read_side(&self, series: u32, range: TimeRange, out: &mut Samples) {
+    fn read_side(&self, series: u32, range: TimeRange, out: &mut Samples) {
         if let Some(late) = self.late.get(&series) {
             let start = out.len();
             let inside =
@@ -122,7 +147,11 @@ impl Tier {
     pub fn size(&self) -> usize {
         let late: usize = self.late.values().map(|late| late.len() * LATE_SIZE + 192).sum();
         let histograms: usize = self.histograms.values().map(|v| v.capacity() * 256).sum();
-        self.cells.size() + late + histograms + self.exemplar_count * EXEMPLAR_SIZE
+        self.cells.size()
+            + late
+            + histograms
+            + self.starts.size()
+            + self.exemplar_count * EXEMPLAR_SIZE
     }
 }
 
@@ -165,12 +194,7 @@ impl Frozen {
 
     /// Appends the samples of a series inside `range` to `out`, which keeps its order.
     pub fn read(&self, series: u32, range: TimeRange, out: &mut Samples) {
-        let start = out.len();
-        if let Some(chain) = self.chain(series) {
-            self.tier.read_chain(chain, range, out);
-        }
-        settle(out, start);
-        self.tier.read_side(series, range, out);
+        self.tier.read(series, self.chain(series), range, out);
     }
 
     fn chain(&self, series: u32) -> Option<&Chain> {

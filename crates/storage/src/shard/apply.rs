@@ -61,10 +61,12 @@ impl Shard {
         let one = Counts { samples: 1, histograms: 0 };
         let mut start = 0;
         let mut runs = batch.runs.iter();
+        let told = batch.has_starts();
         while runs.len() > 0 {
             let mut live = self.live_mut();
             let files = live.files.clone();
             let past = Past { files: &files, index: &self.index };
+            let starts = told || live.head.has_starts();
             let step = start + APPLIED_AT_ONCE;
             while start < step
                 && let Some((series, end)) = runs.next()
@@ -72,6 +74,9 @@ impl Shard {
                 for i in start..*end as usize {
                     let (timestamp, bits) = (batch.timestamps[i], batch.values[i]);
                     let verdict = live.head.append(*series, timestamp, bits, &past);
+                    if starts && verdict == Verdict::Accepted {
+                        live.head.note_start(*series, timestamp, batch.start(i));
+                    }
                     self.note(verdict, *series, timestamp, one, outcome);
                 }
                 start = *end as usize;
@@ -85,10 +90,13 @@ impl Shard {
             let mut live = self.live_mut();
             let files = live.files.clone();
             let past = Past { files: &files, index: &self.index };
-            for (series, timestamp, histogram) in some {
-                let (series, timestamp) = (*series, *timestamp);
-                let histogram = histogram.clone();
+            for (series, sample) in some {
+                let (series, timestamp) = (*series, sample.timestamp);
+                let histogram = sample.histogram.clone();
                 let verdict = live.head.append_histogram(series, timestamp, histogram, &past);
+                if verdict == Verdict::Accepted {
+                    live.head.note_start(series, timestamp, sample.start_timestamp);
+                }
                 self.note(verdict, series, timestamp, one, outcome);
             }
         }

@@ -116,6 +116,7 @@ impl<'a> Assembly<'a> {
             let batch = &mut self.open[shard];
             batch.timestamps.push(timestamp);
             batch.values.push(self.request.values[i].to_bits());
+            batch.start_timestamps.extend(self.request.start_timestamps.get(i));
         }
         self.open[shard].end_run(place.series);
         for sample in &self.request.histograms[series.histograms.clone()] {
@@ -126,9 +127,8 @@ impl<'a> Assembly<'a> {
                 let reason = RefusalReason::InvalidHistogram;
                 self.outcome.refuse(one, reason, || format!("{}: {error}", describe(series)));
             } else {
-                let histogram = sample.histogram.clone();
-                self.sizes[shard] += histogram_size(&histogram);
-                self.open[shard].histograms.push((place.series, sample.timestamp, histogram));
+                self.sizes[shard] += histogram_size(&sample.histogram);
+                self.open[shard].histograms.push((place.series, sample.clone()));
             }
             if self.sizes[shard] >= PART_SIZE_MAX {
                 self.close_part(shard);

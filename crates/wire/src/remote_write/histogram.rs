@@ -21,7 +21,7 @@ pub(super) fn decode(
 ) -> Result<HistogramSample, DecodeError> {
     let mut histogram = FloatHistogram::default();
     let (mut positive, mut negative) = (Side::default(), Side::default());
-    let mut timestamp = 0;
+    let (mut timestamp, mut start_timestamp) = (0, 0);
     let mut fields = Fields::new(bytes, base);
     while let Some((number, value)) = fields.next()? {
         match (number, value) {
@@ -41,6 +41,7 @@ pub(super) fn decode(
             (16, Value::Bytes(bytes, _)) => packed_doubles(bytes, &mut histogram.custom_values)
                 .ok_or_else(|| fields.error("packed doubles of odd length"))?,
             (16, Value::Fixed64(bits)) => histogram.custom_values.push(f64::from_bits(bits)),
+            (17, Value::Varint(n)) => start_timestamp = n as i64,
             (1..=16, _) => return Err(fields.error("wrong wire type")),
             _ => {}
         }
@@ -52,7 +53,7 @@ pub(super) fn decode(
     }
     (histogram.positive_spans, histogram.positive_buckets) = positive.absolute();
     (histogram.negative_spans, histogram.negative_buckets) = negative.absolute();
-    Ok(HistogramSample { timestamp, histogram })
+    Ok(HistogramSample { timestamp, start_timestamp, histogram })
 }
 
 impl Side {

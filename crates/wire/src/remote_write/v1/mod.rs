@@ -79,7 +79,7 @@ fn time_series<'a>(
 }
 
 #[inline]
-pub(super) fn sample(bytes: &[u8], base: usize) -> Result<(f64, i64), DecodeError> {
+fn sample(bytes: &[u8], base: usize) -> Result<(f64, i64), DecodeError> {
     let (mut result, mut timestamp) = (0.0, 0);
     let mut fields = Fields::new(bytes, base);
     while let Some((number, value)) = fields.next()? {

@@ -2,7 +2,7 @@
 //!
 //! Source: <https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/>. Labels are written out as 1.0
 //! encodes them, so storage recognises a series by the same bytes whichever version its sender
-//! speaks. Start timestamps are checked and not kept.
+//! speaks.
 
 mod symbols;
 #[cfg(test)]
@@ -75,9 +75,7 @@ impl<'a> Decoder<'a> {
         while let Some((number, value)) = fields.next()? {
             match (number, value) {
                 (2, Value::Bytes(bytes, base)) => {
-                    let (value, timestamp) = v1::sample(bytes, base)?;
-                    self.request.timestamps.push(timestamp);
-                    self.request.values.push(value);
+                    self.sample(bytes, base)?;
                 }
                 (3, Value::Bytes(bytes, base)) => {
                     let buckets_max = self.limits.histogram_buckets_max;
@@ -110,6 +108,29 @@ impl<'a> Decoder<'a> {
             (Some((bytes, base)), Some(run)) => self.describe(bytes, base, run),
             _ => Ok(()),
         }
+    }
+
+    #[inline]
+    fn sample(&mut self, bytes: &[u8], base: usize) -> Result<(), DecodeError> {
+        let (mut result, mut timestamp, mut start) = (0.0, 0, 0);
+        let mut fields = Fields::new(bytes, base);
+        while let Some((number, value)) = fields.next()? {
+            match (number, value) {
+                (1, Value::Fixed64(bits)) => result = f64::from_bits(bits),
+                (2, Value::Varint(t)) => timestamp = t as i64,
+                (3, Value::Varint(t)) => start = t as i64,
+                (1..=3, _) => return Err(fields.error("wrong wire type")),
+                _ => {}
+            }
+        }
+        let starts = &mut self.request.start_timestamps;
+        if start != 0 || !starts.is_empty() {
+            starts.resize(self.request.timestamps.len(), 0);
+            starts.push(start);
+        }
+        self.request.timestamps.push(timestamp);
+        self.request.values.push(result);
+        Ok(())
     }
 
     fn next_labels(&mut self) -> Option<&'a [u8]> {
