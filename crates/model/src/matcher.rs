@@ -52,6 +52,8 @@ pub enum Pattern<'a> {
     Set(&'a [Box<str>]),
     /// Some of the values that begin with this text; `describes` decides.
     Prefix(&'a str),
+    /// All values that begin with this text.
+    Beginning(&'a str),
 }
 
 /// The regular expression cannot be used.

@@ -62,6 +62,14 @@ impl Pieces {
         all.then_some(rest.gap)
     }
 
+    /// Is the prefix all that is asked for?
+    pub fn only_prefix(&self) -> bool {
+        let [Alternative { rest: Some(rest), .. }] = self.alternatives.as_slice() else {
+            return false;
+        };
+        rest.middle.is_empty() && rest.tail.is_empty() && rest.gap == 0
+    }
+
     /// Bytes of memory.
     pub fn size(&self) -> usize {
         let rest = |rest: &Rest| {

@@ -94,6 +94,7 @@ impl Shape {
             Self::Any => Pattern::Any,
             Self::NonEmpty => Pattern::NonEmpty,
             Self::Set(set) => Pattern::Set(set),
+            Self::Pieces(pieces) if pieces.only_prefix() => Pattern::Beginning(&pieces.prefix),
             Self::Pieces(pieces) => Pattern::Prefix(&pieces.prefix),
             Self::Automaton { prefix, .. } => Pattern::Prefix(prefix),
         }

@@ -48,7 +48,8 @@ fn what_is_not_a_set_shows_its_prefix() {
     assert_eq!(regex(".*").pattern(), Pattern::Any);
     assert_eq!(regex("(?:.*)").pattern(), Pattern::Any);
     assert_eq!(regex("^.+$").pattern(), Pattern::NonEmpty);
-    assert_eq!(regex("node_.*").pattern(), Pattern::Prefix("node_"));
+    assert_eq!(regex("node_.*").pattern(), Pattern::Beginning("node_"));
+    assert_eq!(regex("node_.+").pattern(), Pattern::Prefix("node_"));
     assert_eq!(regex("node_[a-z]+").pattern(), Pattern::Prefix("node_"));
     assert_eq!(regex("(?:node_a|node_b).*").pattern(), Pattern::Prefix("node_"));
     assert_eq!(regex(".*foo").pattern(), Pattern::Prefix(""));
@@ -380,14 +381,18 @@ proptest! {
         for value in &values {
             let expected = reference.is_match(value);
             prop_assert_eq!(matcher.matches(value), expected, "{} on {:?}", pattern, value);
-            let possible = match matcher.pattern() {
+            let told = match matcher.pattern() {
                 Pattern::Any => true,
                 Pattern::NonEmpty => !value.is_empty(),
                 Pattern::One(one) => one == value,
                 Pattern::Set(set) => set.iter().any(|text| **text == **value),
-                Pattern::Prefix(prefix) => value.starts_with(prefix),
+                Pattern::Prefix(prefix) => {
+                    prop_assert!(!expected || value.starts_with(prefix));
+                    expected
+                }
+                Pattern::Beginning(beginning) => value.starts_with(beginning),
             };
-            prop_assert!(possible || !expected, "{:?} on {:?}", matcher.pattern(), value);
+            prop_assert_eq!(told, expected, "{:?} on {:?}", matcher.pattern(), value);
         }
     }
 

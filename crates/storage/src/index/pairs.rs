@@ -13,6 +13,9 @@ use super::postings::Postings;
 use super::table::Table;
 use super::texts::{Place, Texts};
 
+/// With so many values that came late, and more than are in order, it is as well to look at all.
+const LATE_MAX: usize = 256;
+
 #[derive(Default)]
 pub(super) struct Pairs {
     pairs: Vec<Pair>,
@@ -120,14 +123,18 @@ impl Pairs {
         self.names[name as usize].by_value(|pair| self.text(pair).1)
     }
 
-    /// The pairs of a name whose values begin with `prefix`, and some others; `None` if they are
-    /// more than `max`.
-    pub fn few_with_prefix(&self, name: u32, prefix: &str, max: usize) -> Option<Vec<u32>> {
+    /// The pairs of a name whose values begin with `prefix`, if they are at most `max` and few came
+    /// too late to be in order.
+    pub fn with_prefix(&self, name: u32, prefix: &str, max: usize) -> Option<Vec<u32>> {
         let (sorted, late) = self.by_value(name);
-        let value = |pair: &u32| self.text(*pair).1;
-        let sorted = &sorted[sorted.partition_point(|pair| value(pair) < prefix)..];
-        let count = sorted.partition_point(|pair| value(pair).starts_with(prefix));
-        (count + late.len() <= max).then(|| [&sorted[..count], late].concat())
+        let begins = |pair: &u32| self.text(*pair).1.starts_with(prefix);
+        let first = sorted.partition_point(|pair| self.text(*pair).1 < prefix);
+        let count = sorted[first..].partition_point(begins);
+        if count > max || late.len() > LATE_MAX.max(sorted.len()) {
+            return None;
+        }
+        let late = late.iter().filter(|pair| begins(pair));
+        Some(sorted[first..first + count].iter().chain(late).copied().collect())
     }
 
     /// The names that some series has, and their numbers.

@@ -16,6 +16,11 @@ use super::postings::Postings;
 const CHECK_NS: u64 = 80;
 /// Values that are looked at before it is known whether another matcher is cheaper.
 const LOOKED_AT_MAX: usize = 256;
+/// Where one matcher leaves so few series, the others are asked series by series.
+const FEW_SERIES: u64 = 128;
+
+/// Of more pairs the series are not counted one by one: each is a few cache misses.
+const COUNTED_MAX: usize = 16;
 
 /// A matcher on its way to a set of series.
 struct Term<'a> {
@@ -25,6 +30,14 @@ struct Term<'a> {
     pairs: Pairs,
     /// Nanoseconds to find the carriers, about.
     cost: u64,
+}
+
+impl Term<'_> {
+    /// Are few series left by this term alone?
+    fn wants_few(&self) -> bool {
+        let known = !matches!(self.pairs, Pairs::Unknown);
+        known && !self.matcher.matches_empty() && self.cost < postings_cost(FEW_SERIES)
+    }
 }
 
 /// The pairs that decide: carried by the series that are kept, or by those that are dropped.
@@ -42,10 +55,9 @@ impl Index {
         let mut most = self.all.len();
         let mut shortest: Option<&Postings> = None;
         // To look at values takes longer than a microsecond.
-        let is_told = |m: &&Matcher| !matches!(m.pattern(), Pattern::Prefix(_));
         let wants = |matcher: &&Matcher| !matcher.matches_empty();
-        for matcher in matchers.iter().filter(wants).filter(is_told) {
-            let Some(term) = self.term(matcher) else { return 0 };
+        for matcher in matchers.iter().filter(wants).filter(|m| !begins(m)) {
+            let Some(term) = self.term(matcher, false) else { return 0 };
             let Pairs::These(pairs) = &term.pairs else { continue };
             most = most.min(pairs.iter().map(|pair| self.pairs.series(*pair).len()).sum());
             let [pair] = pairs[..] else { continue };
@@ -68,9 +80,11 @@ impl Index {
 
     /// The series that satisfy every matcher.
     pub fn select(&self, matchers: &[Matcher]) -> RoaringBitmap {
-        let mut terms = Vec::with_capacity(matchers.len());
-        for matcher in matchers {
-            match self.term(matcher) {
+        let mut terms: Vec<Term<'_>> = Vec::with_capacity(matchers.len());
+        let (beginnings, others): (Vec<_>, Vec<_>) = matchers.iter().partition(|m| begins(m));
+        for matcher in others.into_iter().chain(beginnings) {
+            let few = terms.iter().any(Term::wants_few);
+            match self.term(matcher, !few) {
                 Some(term) => terms.push(term),
                 None if matcher.matches_empty() => {}
                 None => return RoaringBitmap::new(),
@@ -92,9 +106,11 @@ impl Index {
     }
 
     /// What a matcher asks for; `None` if no pair decides, so that only series without one remain.
-    fn term<'a>(&self, matcher: &'a Matcher) -> Option<Term<'a>> {
+    /// Values are looked at only if `look`.
+    fn term<'a>(&self, matcher: &'a Matcher, look: bool) -> Option<Term<'a>> {
         let name = self.pairs.find_name(&matcher.name)?;
-        let values = self.pairs.name(name).pairs.len();
+        let (values, series) =
+            (self.pairs.name(name).pairs.len(), self.pairs.name(name).series.len());
         // Are the deciding values those that the pattern describes, or all the others?
         let described = matcher.is_negative() == matcher.matches_empty();
         let pairs = match matcher.pattern() {
@@ -105,12 +121,16 @@ impl Index {
             Pattern::Set(set) if described && set.len() <= values => {
                 Pairs::These(self.find(&matcher.name, set.iter().map(|text| &**text)))
             }
-            Pattern::Prefix(prefix) if described => self.describe(name, matcher, prefix),
-            Pattern::One(_) | Pattern::Set(_) | Pattern::Prefix(_) => Pairs::Unknown,
+            Pattern::Prefix(prefix) if described && look => self.describe(name, matcher, prefix),
+            Pattern::Beginning(prefix) if described && look => self.beginning(name, prefix),
+            _ => Pairs::Unknown,
         };
         let cost = match &pairs {
-            Pairs::All => postings_cost(self.pairs.name(name).series.len()),
+            Pairs::All => postings_cost(series),
             Pairs::These(pairs) if pairs.is_empty() => return None,
+            Pairs::These(pairs) if pairs.len() > COUNTED_MAX => {
+                pairs.len() as u64 * postings_cost(series / values as u64)
+            }
             Pairs::These(pairs) => {
                 pairs.iter().map(|pair| postings_cost(self.pairs.series(*pair).len())).sum()
             }
@@ -121,11 +141,20 @@ impl Index {
 
     /// The pairs whose values a matcher describes, if few have to be looked at.
     fn describe(&self, name: u32, matcher: &Matcher, prefix: &str) -> Pairs {
-        match self.pairs.few_with_prefix(name, prefix, LOOKED_AT_MAX) {
+        match self.pairs.with_prefix(name, prefix, LOOKED_AT_MAX) {
             Some(mut pairs) => {
                 pairs.retain(|pair| matcher.describes(self.pairs.text(*pair).1));
                 Pairs::These(pairs)
             }
+            None => Pairs::Unknown,
+        }
+    }
+
+    /// The pairs whose values begin with a text.
+    fn beginning(&self, name: u32, prefix: &str) -> Pairs {
+        match self.pairs.with_prefix(name, prefix, usize::MAX) {
+            Some(pairs) if pairs.len() == self.pairs.name(name).pairs.len() => Pairs::All,
+            Some(pairs) => Pairs::These(pairs),
             None => Pairs::Unknown,
         }
     }
@@ -177,18 +206,22 @@ impl Index {
         }
     }
 
-    /// The series that carry one of these pairs, at least those `among` some.
+    /// The series that carry one of these pairs of a name, at least those `among` some.
     fn carriers(&self, pairs: &[u32], among: Option<&RoaringBitmap>) -> Cow<'_, RoaringBitmap> {
         let postings = || pairs.iter().map(|pair| self.pairs.series(*pair));
         let mut few: Vec<u32> = postings().flat_map(|series| series.few()).copied().collect();
-        few.sort_unstable();
-        let few = few.into_iter().collect::<RoaringBitmap>();
         let many: Vec<&RoaringBitmap> = postings().filter_map(|series| series.many()).collect();
-        match many.as_slice() {
-            [] => Cow::Owned(few),
-            [one] if few.is_empty() => Cow::Borrowed(one),
-            many => Cow::Owned(few | union(many, among)),
+        if let ([one], []) = (&many[..], &few[..]) {
+            return Cow::Borrowed(one);
         }
+        let members = many.iter().map(|set| set.len()).sum();
+        // To cut each set with a few costs less than to unite whole ones.
+        let many = match among.filter(|among| among.len() < members) {
+            Some(among) => many.iter().filter_map(|set| cut(set, among, &mut few)).union(),
+            None => many.iter().copied().union(),
+        };
+        few.sort_unstable();
+        Cow::Owned(many | few.into_iter().collect::<RoaringBitmap>())
     }
 
     fn satisfies(&self, series: u32, matcher: &Matcher, name: u32) -> bool {
@@ -197,25 +230,20 @@ impl Index {
     }
 }
 
-/// All members of these sets, at least those `among` some: to cut each with a few costs less than to
-/// unite whole ones.
-fn union(sets: &[&RoaringBitmap], among: Option<&RoaringBitmap>) -> RoaringBitmap {
-    let members = || sets.iter().map(|set| set.len()).sum::<u64>();
-    match among.filter(|among| among.len() < members()) {
-        Some(among) => sets.iter().map(|set| common(set, among)).union(),
-        None => sets.iter().copied().union(),
+/// The members of `set` that are `among` some. What came at one time, as a target's series do, stands in
+/// a narrow span: then only the few in there are looked at, and added to `few` instead.
+fn cut(set: &RoaringBitmap, among: &RoaringBitmap, few: &mut Vec<u32>) -> Option<RoaringBitmap> {
+    let (min, max) = (set.min()?, set.max()?);
+    if among.range_cardinality(min..=max) < among.len() / 8 {
+        few.extend(among.range(min..=max).filter(|one| set.contains(*one)));
+        return None;
     }
+    Some(set & among)
 }
 
-/// The members of `set` that are `among` some. What came at one time, as a target's series do, stands in
-/// a narrow span: then only the few in there are looked at.
-fn common(set: &RoaringBitmap, among: &RoaringBitmap) -> RoaringBitmap {
-    let (Some(min), Some(max)) = (set.min(), set.max()) else { return RoaringBitmap::new() };
-    if among.range_cardinality(min..=max) < among.len() / 8 {
-        among.range(min..=max).filter(|one| set.contains(*one)).collect()
-    } else {
-        set & among
-    }
+/// Does the matcher ask for values by what they begin with?
+fn begins(matcher: &Matcher) -> bool {
+    matches!(matcher.pattern(), Pattern::Prefix(_) | Pattern::Beginning(_))
 }
 
 /// Nanoseconds to take in postings of this length, about: long ones are bitmaps.
