@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used)] // a panic is the failure report
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use metricstor_memory::Budget;
 use metricstor_model::{Matcher, STALE_NAN, SeriesSet, TimeRange};
+use metricstor_storage::files::Disk;
 use metricstor_storage::{RefusalReason, Store};
 
 mod support;
-use support::{NOW, Row, everything, open, open_at, write};
+use support::{NOW, Row, everything, open, open_at, open_with, write};
 
 const MINUTE: i64 = 60_000;
 
@@ -188,4 +191,36 @@ fn label_names_values_and_series_follow_matchers() {
     let old = TimeRange::new(0, 1);
     assert!(store.series(&of("m1"), old, 10).unwrap().0.is_empty());
     assert!(store.select(&[Matcher::equal("__name__", "none")]).unwrap().is_empty());
+}
+
+/// A reference given out for a write that was refused is used by a later one, after a flush has brought
+/// higher ones into the catalog.
+#[test]
+fn a_series_that_only_the_log_defines_reaches_the_catalog() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = Budget::new(64 << 20);
+    let open = || {
+        open_with(dir.path(), Arc::new(Disk), NOW, |config| {
+            config.shards = 1;
+            config.memory = memory.clone();
+        })
+        .unwrap()
+        .0
+    };
+    let store = open();
+    let row = |name: &str, i: i64| (format!("__name__={name}"), NOW - i, (i as f64).sin());
+    let much: Vec<Row> = (0..100_000).map(|i| row("refused", i)).collect();
+    let most = memory.take(56 << 20).unwrap();
+    write(&store, &much).unwrap_err();
+    drop(most);
+    write(&store, &[row("other", 0)]).unwrap();
+    store.snapshot("flushed", true).unwrap();
+    write(&store, &[row("refused", 0)]).unwrap();
+    let expected = everything(&store);
+    assert_eq!(expected.len(), 2);
+    drop(store);
+    let store = open();
+    store.compact().unwrap();
+    drop(store);
+    assert_eq!(everything(&open()), expected);
 }

@@ -90,12 +90,16 @@ impl Shard {
     /// Applies an entry from the log, series definitions included.
     pub fn replay(&self, batch: &Batch, log_index: u64, now: i64, outcome: &mut WriteOutcome) {
         let mut index = self.index_mut();
+        let mut lacking = Vec::new();
         for definition in &batch.definitions {
             let pairs = || definition.labels.iter().map(|(n, v)| (n.as_str(), v.as_str()));
             let id = SeriesId::of_pairs(TENANT, pairs());
             if let Some(earlier) = index.get(id).filter(|earlier| *earlier != definition.series) {
                 // It had lost all samples and was forgotten before it came again.
                 index.remove(&RoaringBitmap::from_iter([earlier]));
+            }
+            if !index.all().contains(definition.series) {
+                lacking.push(definition.series);
             }
             index.insert(definition.series, id, pairs());
         }
@@ -104,6 +108,11 @@ impl Shard {
         let some_are = batch.series().any(|series| forgotten(&series));
         let kept = some_are.then(|| batch.retain(|series| !forgotten(&series)));
         drop(index);
+        // References below the catalog's highest pass for defined: those it lacks are for the next flush.
+        let mut live = self.live_mut();
+        lacking.retain(|series| live.head.is_defined(*series));
+        live.unpublished.append(&mut lacking);
+        drop(live);
         self.apply(kept.as_ref().unwrap_or(batch), log_index, now, outcome);
     }
 }
