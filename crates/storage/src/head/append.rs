@@ -116,6 +116,12 @@ impl Head {
         }
         self.tier.late.entry(series).or_default().insert(timestamp, bits);
         self.tier.note(timestamp);
+        let state = self.series.get_mut(series);
+        if state.flags & HAS_LAST == 0 {
+            // Files may go, and then end before this sample: what comes next is measured by it.
+            state.last.timestamp = timestamp.max(history.end());
+            state.flags |= HAS_LAST;
+        }
         Verdict::Accepted
     }
 

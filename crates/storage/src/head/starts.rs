@@ -91,3 +91,64 @@ impl Head {
         times.into_iter().flatten().max()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use metricstor_model::{FloatHistogram, TimeRange};
+    use proptest::prelude::*;
+
+    use super::super::{History, Verdict};
+    use super::*;
+
+    struct NoFiles;
+
+    impl History for NoFiles {
+        fn end(&self) -> i64 {
+            i64::MIN
+        }
+
+        fn read(&self, _: u32, _: TimeRange, _: &mut Samples) {}
+    }
+
+    /// Some floats, some histograms, in any order, some frozen: each sample keeps the start it came with.
+    fn starts_model(samples: &[(u32, i64, i64, u8)]) -> Result<(), TestCaseError> {
+        let mut head = Head::default();
+        head.define_below(2);
+        let (none, mut model) = (NoFiles, BTreeMap::new());
+        for &(series, timestamp, start, kind) in samples {
+            if kind == 0 && head.freeze().is_some() {
+                prop_assert!(head.has_frozen() && !head.has_starts());
+            }
+            let verdict = if kind % 4 == 3 {
+                head.append_histogram(series, timestamp, FloatHistogram::default(), &none)
+            } else {
+                head.append(series, timestamp, timestamp as u64, &none)
+            };
+            if verdict == Verdict::Accepted {
+                head.note_start(series, timestamp, start);
+                model.insert((series, timestamp), start);
+            }
+        }
+        for series in 0..2 {
+            for from in [i64::MIN, 11, 25] {
+                let mut out = Samples::default();
+                head.read(series, TimeRange::new(from, 33), &mut out);
+                let expected = model.range((series, from)..=(series, 33));
+                let expected: Vec<_> = expected.map(|((_, t), start)| (*t, *start)).collect();
+                out.start_timestamps.resize(out.len(), 0);
+                let found = out.timestamps.into_iter().zip(out.start_timestamps);
+                prop_assert_eq!(found.collect::<Vec<_>>(), expected);
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+    #[test]
+    fn every_sample_keeps_its_start(
+        samples in prop::collection::vec((0u32..2, 0i64..40, 0i64..3, 0u8..30), 1..60),
+    ) {
+        starts_model(&samples)?;
+    }
+    }
+}

@@ -138,44 +138,18 @@ fn a_million_late_samples_of_one_series_do_not_hold_up_the_others() {
     assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
 }
 
-/// Some floats, some histograms, in any order, some frozen: each sample keeps the start it came with.
-fn starts_model(samples: &[(u32, i64, i64, u8)]) -> Result<(), TestCaseError> {
+/// The newest file may be deleted: then it is not the files that tell which samples are late.
+#[test]
+fn a_late_sample_is_found_when_the_files_end_before_it() {
     let mut head = Head::default();
-    head.define_below(2);
-    let (none, mut model) = (Files::default(), BTreeMap::new());
-    for &(series, timestamp, start, kind) in samples {
-        if kind == 0 && head.freeze().is_some() {
-            prop_assert!(head.has_frozen() && !head.has_starts());
-        }
-        let verdict = if kind % 4 == 3 {
-            head.append_histogram(series, timestamp, FloatHistogram::default(), &none)
-        } else {
-            head.append(series, timestamp, timestamp as u64, &none)
-        };
-        if verdict == Verdict::Accepted {
-            head.note_start(series, timestamp, start);
-            model.insert((series, timestamp), start);
-        }
-    }
-    for series in 0..2 {
-        for from in [i64::MIN, 11, 25] {
-            let mut out = Samples::default();
-            head.read(series, TimeRange::new(from, 33), &mut out);
-            let expected = model.range((series, from)..=(series, 33));
-            let expected: Vec<_> = expected.map(|((_, t), start)| (*t, *start)).collect();
-            out.start_timestamps.resize(out.len(), 0);
-            let found = out.timestamps.into_iter().zip(out.start_timestamps);
-            prop_assert_eq!(found.collect::<Vec<_>>(), expected);
-        }
-    }
-    Ok(())
-}
-
-proptest! {
-    #[test]
-    fn every_sample_keeps_its_start(
-        samples in prop::collection::vec((0u32..2, 0i64..40, 0i64..3, 0u8..30), 1..60),
-    ) {
-        starts_model(&samples)?;
-    }
+    head.define_below(1);
+    let files = Files(BTreeMap::from([((1, 300), 7)]));
+    assert_eq!(head.append(0, 200, 1, &files), Verdict::Accepted);
+    let none = Files::default();
+    assert_eq!(head.append(0, 200, 1, &none), Verdict::Duplicate);
+    assert_eq!(head.append(0, 200, 2, &none), Verdict::Conflict);
+    assert_eq!(head.append(0, 100, 3, &none), Verdict::Accepted);
+    assert_eq!(head.append(0, 100, 4, &none), Verdict::Conflict);
+    assert_eq!(head.append(0, 400, 5, &none), Verdict::Accepted);
+    assert_eq!(read(&head, 0), [(100, 3), (200, 1), (400, 5)]);
 }
