@@ -4,12 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use metricstor_model::{Matcher, TimeRange};
-use metricstor_storage::Store;
+use metricstor_storage::files::Disk;
+use metricstor_storage::{Store, StoreConfig};
 
 mod support;
-use support::{NOW, Row, everything, open, write};
+use support::{NOW, Row, everything, open, open_with, write};
 
 const STEP: i64 = 15_000;
 
@@ -157,4 +160,26 @@ fn the_bytes_of_deleted_samples_are_gone_after_cleaning() {
     assert_eq!(bytes(case.dir.path(), "chunks"), 0);
     assert_eq!(case.store().statistics().chunk_files, 0);
     case.restart();
+}
+
+/// The copy's log begins before the deletion that only the original's has, but which is done in a file.
+#[test]
+fn what_is_deleted_in_a_copy_is_gone_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let one_shard = |config: &mut StoreConfig| config.shards = 1;
+    let (store, _) = open_with(dir.path(), Arc::new(Disk), NOW, one_shard).unwrap();
+    write(&store, &rows(0..20)).unwrap();
+    store.compact().unwrap();
+    store.delete(&series(1), TimeRange::ALL).unwrap();
+    let started = Instant::now();
+    while store.statistics().tombstones > 0 {
+        // The background cleans, and does not flush yet.
+        assert!(started.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let name = store.snapshot("copy", false).unwrap();
+    let copy = open(&dir.path().join("snapshots").join(name));
+    assert_eq!(everything(&copy).len(), 60);
+    copy.delete(&series(2), TimeRange::ALL).unwrap();
+    assert_eq!(everything(&copy).len(), 40);
 }

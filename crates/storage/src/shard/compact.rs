@@ -196,7 +196,10 @@ impl Shard {
         let chosen = |f: &&Arc<ChunkFile>| plan.inputs.iter().any(|input| input == name(f));
         let inputs: Vec<&ChunkFile> = files.iter().filter(chosen).map(|f| &**f).collect();
         let logged = inputs.iter().map(|file| file.meta().position);
-        let position = logged.chain(files.tombstones().iter().map(|t| t.position)).max();
+        // Not beyond what the catalog knows: a copy goes on from there with a log of its own.
+        let flushed = self.live().flushed;
+        let done = files.tombstones().iter().map(|t| t.position).filter(|at| *at <= flushed);
+        let position = logged.chain(done).max();
         let meta = FileMeta {
             position: position.unwrap_or(0),
             ..FileMeta::new(plan.level, u32::from(self.number))
