@@ -114,3 +114,18 @@ fn exemplars_beyond_a_limit_are_dropped_and_counted_and_the_samples_stay() {
     write(&store, "__name__=latency", &more);
     assert_eq!((count(&store), store.metrics().exemplars_dropped.get()), (10, 14));
 }
+
+/// An exemplar is mostly a little older than the sample it came with.
+#[test]
+fn a_deleted_one_stays_deleted_where_no_sample_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    write(&store, "__name__=latency", &[(NOW - 5000, 1.0, "t".to_owned())]);
+    store.compact().unwrap();
+    let sets = [vec![Matcher::equal("__name__", "latency")]];
+    store.delete(&sets, TimeRange::new(NOW - 6000, NOW - 4000)).unwrap();
+    assert_eq!(count(&store), 0);
+    store.clean_tombstones().unwrap();
+    assert_eq!(store.statistics().tombstones, 0);
+    assert_eq!(count(&store), 0);
+}

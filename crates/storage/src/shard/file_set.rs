@@ -76,7 +76,7 @@ impl FileSet {
         &self.tombstones
     }
 
-    /// Does the file hold samples that this deletion hides? `keys` are those of its series.
+    /// Does the file hold samples or exemplars that this deletion hides? `keys` are those of its series.
     pub fn is_touched(
         &self,
         file: &ChunkFile,
@@ -92,7 +92,10 @@ impl FileSet {
                 return Ok(true);
             }
         }
-        Ok(false)
+        let mut exemplars = Exemplars::new();
+        let covered = |series| tombstone.series.contains(series);
+        file.exemplars(tombstone.range, covered, &mut exemplars)?;
+        Ok(!exemplars.is_empty())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<ChunkFile>> {
