@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use metricstor_model::{FloatHistogram, Samples};
+use metricstor_model::{CounterResetHint, FloatHistogram, Samples};
 
 /// Makes `out` strictly increasing again after a sorted run was appended at `start`.
 ///
@@ -22,6 +22,7 @@ pub(crate) fn settle(out: &mut Samples, start: usize) {
 fn merge(runs: &Samples, start: usize) -> Samples {
     let mut merged = Samples { left_out: runs.left_out, ..Samples::default() };
     let (mut a, mut b) = (0, start);
+    let mut previous_is_from_a = None;
     while a < start || b < runs.len() {
         let from_a = b == runs.len() || (a < start && runs.timestamps[a] <= runs.timestamps[b]);
         let i = if from_a { a } else { b };
@@ -37,11 +38,23 @@ fn merge(runs: &Samples, start: usize) -> Samples {
             merged.start_timestamps.push(*start_timestamp);
         }
         match histogram_at(runs, i) {
-            Some(h) => merged.push_histogram(runs.timestamps[i], h),
+            Some(mut histogram) => {
+                if previous_is_from_a.replace(from_a).is_some_and(|previous| previous != from_a) {
+                    compare_anew(&mut histogram);
+                }
+                merged.push_histogram(runs.timestamps[i], histogram);
+            }
             None => merged.push(runs.timestamps[i], runs.values[i]),
         }
     }
     merged
+}
+
+/// Another one stands before the histogram than it was compared with: readers compare for themselves.
+pub(crate) fn compare_anew(histogram: &mut Arc<FloatHistogram>) {
+    if histogram.counter_reset_hint == CounterResetHint::NotReset {
+        Arc::make_mut(histogram).counter_reset_hint = CounterResetHint::Unknown;
+    }
 }
 
 /// The histogram at a position, if one stands there.
@@ -78,6 +91,20 @@ mod tests {
         settle(&mut samples, 2);
         assert_eq!(samples.timestamps, [1, 3, 5, 7]);
         assert_eq!(samples.histograms, [(1, histogram)]);
+    }
+
+    #[test]
+    fn a_histogram_behind_another_runs_is_compared_anew() {
+        let mut samples = Samples::default();
+        let not_reset = CounterResetHint::NotReset;
+        let histogram = FloatHistogram { counter_reset_hint: not_reset, ..Default::default() };
+        for timestamp in [1, 4, 6, 2, 4, 9] {
+            samples.push_histogram(timestamp, Arc::new(histogram.clone()));
+        }
+        settle(&mut samples, 3);
+        let hints: Vec<_> = samples.histograms.iter().map(|(_, h)| h.counter_reset_hint).collect();
+        let unknown = CounterResetHint::Unknown;
+        assert_eq!(hints, [not_reset, unknown, unknown, not_reset, unknown]);
     }
 
     #[test]

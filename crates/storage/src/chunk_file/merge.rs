@@ -1,9 +1,12 @@
 //! One pass over the series of several files, samples of all of them joined, in bounded memory.
 
+use std::ops::Range;
+
 use metricstor_model::{Labels, Samples, TimeRange};
 
 use super::labels::LabelReader;
 use super::{ChunkFile, ChunkFileError, Scratch, SeriesKey};
+use crate::settle::compare_anew;
 
 /// Yields every series of the inputs once: in the order in which the first input was written, then
 /// what only the second has, and so on. The caller paces and cancels.
@@ -103,15 +106,26 @@ fn interleave(preferred: &Samples, other: &Samples) -> Samples {
         if a <= b {
             j += (a == b) as usize;
             let run = i + preferred.timestamps[i..].partition_point(|&t| t <= a.max(b - 1));
-            joined.append(preferred, i..run);
+            append(&mut joined, preferred, i..run);
             i = run;
         } else {
             let run = j + other.timestamps[j..].partition_point(|&t| t < a);
-            joined.append(other, j..run);
+            append(&mut joined, other, j..run);
             j = run;
         }
     }
-    joined.append(preferred, i..preferred.len());
-    joined.append(other, j..other.len());
+    append(&mut joined, preferred, i..preferred.len());
+    append(&mut joined, other, j..other.len());
     joined
+}
+
+/// Appends a run; its first histogram may stand behind another one than before.
+fn append(joined: &mut Samples, run: &Samples, range: Range<usize>) {
+    let histograms = joined.histograms.len();
+    joined.append(run, range);
+    if histograms > 0
+        && let Some((_, first)) = joined.histograms.get_mut(histograms)
+    {
+        compare_anew(first);
+    }
 }
