@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use metricstor_model::{CounterResetHint, FloatHistogram, Samples, TimeRange};
+use metricstor_model::{FloatHistogram, Samples, TimeRange};
 
 use super::Head;
 use super::codec::{CodecState, SAMPLE_SIZE_MAX};
 use super::table::{BORN_HERE, HAS_HISTOGRAMS, HAS_LAST};
+use crate::settle::compare_anew;
 
 /// Bytes of a chain in which late samples are looked for.
 const CHAIN_SIZE_MAX: usize = 16 << 10;
@@ -81,22 +82,19 @@ impl Head {
         mut histogram: FloatHistogram,
         history: &H,
     ) -> Verdict {
+        self.open_long_chain(series, timestamp);
         if let Some(existing) = self.find(series, timestamp, history) {
             let same = matches!(existing, Existing::Histogram(h) if h.same_data(&histogram));
             return if same { Verdict::Duplicate } else { Verdict::Conflict };
         }
         self.series.get_mut(series).flags |= HAS_HISTOGRAMS;
         let column = self.tier.histograms.entry(series).or_default();
-        let at = column.partition_point(|(t, _)| *t < timestamp);
-        let previous = at.checked_sub(1).map(|before| &*column[before].1);
+        let previous = column.range(..timestamp).next_back().map(|(_, before)| &**before);
         histogram.counter_reset_hint = histogram.stored_hint(previous);
-        if let Some((_, next)) = column.get_mut(at)
-            && next.counter_reset_hint == CounterResetHint::NotReset
-        {
-            // It continued another predecessor; readers compare for themselves now.
-            Arc::make_mut(next).counter_reset_hint = CounterResetHint::Unknown;
+        if let Some((_, next)) = column.range_mut(timestamp..).next() {
+            compare_anew(next);
         }
-        column.insert(at, (timestamp, Arc::new(histogram)));
+        column.insert(timestamp, Arc::new(histogram));
         self.tier.note(timestamp);
         Verdict::Accepted
     }
@@ -129,7 +127,8 @@ impl Head {
     /// million late ones would decode it a million times.
     fn open_long_chain(&mut self, series: u32, timestamp: i64) {
         let state = self.series.get_mut(series);
-        if state.chain.len() <= CHAIN_SIZE_MAX || timestamp < state.first_timestamp {
+        let inside = state.first_timestamp <= timestamp && timestamp <= state.last.timestamp;
+        if state.chain.len() <= CHAIN_SIZE_MAX || !inside {
             return;
         }
         let chain = std::mem::take(&mut state.chain);

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use metricstor_model::{CounterResetHint, Samples, TimeRange};
+use metricstor_model::{Samples, TimeRange};
 
 use super::Head;
 use super::cells::Chain;
+use crate::settle::compare_anew;
 use crate::tombstone::{Tombstone, cut};
 
 impl Head {
@@ -55,14 +56,11 @@ impl Head {
         }
         if let Some(histograms) = self.tier.histograms.get_mut(&series) {
             let before = histograms.len();
-            histograms.retain(|(timestamp, _)| !range.contains(*timestamp));
-            let next = histograms.partition_point(|(timestamp, _)| *timestamp <= range.end);
+            histograms.retain(|timestamp, _| !range.contains(*timestamp));
             if histograms.len() < before
-                && let Some((_, next)) = histograms.get_mut(next)
-                && next.counter_reset_hint != CounterResetHint::Gauge
+                && let Some((_, next)) = histograms.range_mut(range.end..).next()
             {
-                // What it was compared with is gone; readers compare for themselves.
-                Arc::make_mut(next).counter_reset_hint = CounterResetHint::Unknown;
+                compare_anew(next);
             }
             forgotten += before - histograms.len();
             if histograms.is_empty() {

@@ -82,7 +82,8 @@ impl Head {
     fn newest(&self, series: u32) -> Option<i64> {
         let chained = self.series.get(series).filter(|state| state.chain.len() > 0);
         let late = self.tier.late.get(&series).and_then(|late| late.last_key_value());
-        let histograms = self.tier.histograms.get(&series).and_then(|column| column.last());
+        let histograms =
+            self.tier.histograms.get(&series).and_then(|column| column.last_key_value());
         let times = [
             chained.map(|state| state.last.timestamp),
             late.map(|(timestamp, _)| *timestamp),

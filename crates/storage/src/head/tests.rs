@@ -153,3 +153,27 @@ fn a_late_sample_is_found_when_the_files_end_before_it() {
     assert_eq!(head.append(0, 400, 5, &none), Verdict::Accepted);
     assert_eq!(read(&head, 0), [(100, 3), (200, 1), (400, 5)]);
 }
+
+#[test]
+fn nor_do_histograms_in_any_order() {
+    const MANY: i64 = 100_000;
+    let started = std::time::Instant::now();
+    let mut head = Head::default();
+    head.define(3);
+    let none = Files::default();
+    for i in 0..MANY {
+        assert_eq!(head.append(3, 2 * i, 1, &none), Verdict::Accepted);
+    }
+    // Between the floats, behind them, and before them from the last on.
+    for timestamp in (0..2 * MANY).map(|i| 2 * i + 1).chain((1..MANY).map(|i| -i)) {
+        let histogram = FloatHistogram::default();
+        assert_eq!(head.append_histogram(3, timestamp, histogram, &none), Verdict::Accepted);
+    }
+    let mut samples = Samples::default();
+    head.read(3, TimeRange::ALL, &mut samples);
+    assert_eq!(
+        (samples.len(), samples.histograms.len()),
+        (4 * MANY as usize - 1, 3 * MANY as usize - 1)
+    );
+    assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
+}

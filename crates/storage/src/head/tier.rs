@@ -14,6 +14,8 @@ use crate::settle::settle;
 
 /// About what an exemplar takes in memory.
 const EXEMPLAR_SIZE: usize = 256;
+/// About what a histogram takes.
+const HISTOGRAM_SIZE: usize = 256;
 /// About what a late sample takes, in a tree's half-full node.
 const LATE_SIZE: usize = 32;
 
@@ -22,7 +24,8 @@ pub(crate) struct Tier {
     pub cells: Cells,
     /// Late samples: bits by timestamp. They may come in any order, and a million of one series.
     pub late: HashMap<u32, BTreeMap<i64, u64>>,
-    pub histograms: HashMap<u32, Vec<(i64, Arc<FloatHistogram>)>>,
+    /// So may these.
+    pub histograms: HashMap<u32, BTreeMap<i64, Arc<FloatHistogram>>>,
     pub starts: Starts,
     pub samples: u64,
     pub exemplars: Exemplars,
@@ -109,18 +112,20 @@ impl Tier {
 
     /// Merges in the late samples and histograms of a series.
     fn read_side(&self, series: u32, range: TimeRange, out: &mut Samples) {
+        if range.start > range.end {
+            return;
+        }
+        let inside = range.start..=range.end;
         if let Some(late) = self.late.get(&series) {
             let start = out.len();
-            let inside =
-                if range.start <= range.end { Some(range.start..=range.end) } else { None };
-            for (timestamp, bits) in inside.into_iter().flat_map(|inside| late.range(inside)) {
+            for (timestamp, bits) in late.range(inside.clone()) {
                 out.push(*timestamp, f64::from_bits(*bits));
             }
             settle(out, start);
         }
         if let Some(histograms) = self.histograms.get(&series) {
             let start = out.len();
-            for (timestamp, histogram) in histograms.iter().filter(|(t, _)| range.contains(*t)) {
+            for (timestamp, histogram) in histograms.range(inside) {
                 out.push_histogram(*timestamp, histogram.clone());
             }
             settle(out, start);
@@ -146,7 +151,7 @@ impl Tier {
 
     pub fn size(&self) -> usize {
         let late: usize = self.late.values().map(|late| late.len() * LATE_SIZE + 192).sum();
-        let histograms: usize = self.histograms.values().map(|v| v.capacity() * 256).sum();
+        let histograms: usize = self.histograms.values().map(|h| h.len() * HISTOGRAM_SIZE).sum();
         self.cells.size()
             + late
             + histograms
