@@ -158,3 +158,19 @@ fn the_oldest_files_go_when_all_are_too_large() {
     assert_eq!(kept.range.unwrap().end, all.range.unwrap().end);
     assert!(kept.range.unwrap().start > all.range.unwrap().start);
 }
+
+#[test]
+fn what_has_only_samples_that_are_refused_is_no_series() {
+    let aging = Aging::new();
+    let store = aging.open(|_| {});
+    for at in [NOW - 30 * DAY, NOW + DAY] {
+        let outcome = write(&store, &rows(0..10, at)).unwrap();
+        assert_eq!((outcome.accepted.total(), outcome.refused.total()), (0, 10));
+    }
+    assert_eq!(store.statistics().series, 0);
+    let all = [vec![Matcher::equal("none", "")]];
+    assert_eq!(store.series(&all, TimeRange::ALL, 100).unwrap().0, []);
+    write(&store, &rows(3..4, NOW)).unwrap();
+    assert_eq!(write(&store, &rows(0..10, NOW - 30 * DAY)).unwrap().refused.total(), 10);
+    assert_eq!(store.statistics().series, 1);
+}

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use metricstor_model::{
-    FloatHistogram, Labels, LabelsFault, StoredExemplar, WriteRequest, WriteSeries,
+    FloatHistogram, HistogramSample, Labels, LabelsFault, StoredExemplar, WriteRequest, WriteSeries,
 };
 
 use super::Shards;
@@ -65,6 +65,25 @@ impl<'a> Assembly<'a> {
         self.add_samples(place, series);
     }
 
+    /// May anything of the series be stored?
+    pub fn takes_any(&self, series: &WriteSeries<'_>) -> bool {
+        let in_time = |timestamp: &i64| self.accepted_times.contains(timestamp);
+        let histograms = &self.request.histograms[series.histograms.clone()];
+        !series.exemplars.is_empty()
+            || self.request.timestamps[series.samples.clone()].iter().any(in_time)
+            || histograms.iter().any(|h| in_time(&h.timestamp) && h.histogram.validate().is_ok())
+    }
+
+    /// Refuses the samples of a series of which nothing may be stored.
+    pub fn refuse_all(&mut self, series: &WriteSeries<'_>) {
+        for timestamp in &self.request.timestamps[series.samples.clone()] {
+            self.refuse_time(*timestamp, Counts { samples: 1, histograms: 0 }, series);
+        }
+        for sample in &self.request.histograms[series.histograms.clone()] {
+            self.refuse_histogram(sample, series);
+        }
+    }
+
     /// Counts series that came without samples.
     pub fn refuse_empty(&mut self, series: usize) {
         self.outcome.refuse_empty(series as u64);
@@ -120,13 +139,7 @@ impl<'a> Assembly<'a> {
         }
         self.open[shard].end_run(place.series);
         for sample in &self.request.histograms[series.histograms.clone()] {
-            if !self.accepted_times.contains(&sample.timestamp) {
-                self.refuse_time(sample.timestamp, Counts { samples: 0, histograms: 1 }, series);
-            } else if let Err(error) = sample.histogram.validate() {
-                let one = Counts { samples: 0, histograms: 1 };
-                let reason = RefusalReason::InvalidHistogram;
-                self.outcome.refuse(one, reason, || format!("{}: {error}", describe(series)));
-            } else {
+            if !self.refuse_histogram(sample, series) {
                 self.sizes[shard] += histogram_size(&sample.histogram);
                 self.open[shard].histograms.push((place.series, sample.clone()));
             }
@@ -166,6 +179,20 @@ impl<'a> Assembly<'a> {
                 }
             }
         }
+    }
+
+    /// Refuses a histogram if it may not be stored.
+    fn refuse_histogram(&mut self, sample: &HistogramSample, series: &WriteSeries<'_>) -> bool {
+        let one = Counts { samples: 0, histograms: 1 };
+        if !self.accepted_times.contains(&sample.timestamp) {
+            self.refuse_time(sample.timestamp, one, series);
+        } else if let Err(error) = sample.histogram.validate() {
+            let reason = RefusalReason::InvalidHistogram;
+            self.outcome.refuse(one, reason, || format!("{}: {error}", describe(series)));
+        } else {
+            return false;
+        }
+        true
     }
 
     #[cold]

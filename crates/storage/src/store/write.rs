@@ -130,7 +130,13 @@ impl Inner {
                 continue;
             }
             let id = SeriesId::of_pairs(TENANT, pairs.iter().copied());
-            let admitted = match self.find(id) {
+            let found = self.find(id);
+            if found.is_none() && !assembly.takes_any(series) {
+                // Nothing would ever take it out of the index again but its having had samples.
+                assembly.refuse_all(series);
+                continue;
+            }
+            let admitted = match found {
                 Some(place) => admits(active, place),
                 None => active.as_ref().is_none_or(Active::has_room),
             };
