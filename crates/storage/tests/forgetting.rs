@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use metricstor_model::{Matcher, SeriesSet, TimeRange};
 use metricstor_storage::files::Disk;
@@ -173,4 +174,26 @@ fn what_has_only_samples_that_are_refused_is_no_series() {
     write(&store, &rows(3..4, NOW)).unwrap();
     assert_eq!(write(&store, &rows(0..10, NOW - 30 * DAY)).unwrap().refused.total(), 10);
     assert_eq!(store.statistics().series, 1);
+}
+
+#[test]
+fn a_series_that_a_merge_leaves_nothing_of_goes_too() {
+    let aging = Aging::new();
+    let store = aging.open(|config| {
+        config.retention_ms = DAY;
+        config.shards = 1;
+    });
+    let window = NOW / (DAY / 12) * (DAY / 12);
+    write(&store, &rows(1..2, window)).unwrap();
+    write(&store, &rows(2..3, window + 2000)).unwrap();
+    store.snapshot("flushed", true).unwrap();
+    aging.pass(window + 1000 + DAY - NOW);
+    write(&store, &rows(2..3, window + 3000)).unwrap();
+    store.snapshot("flushed", true).unwrap();
+    let started = Instant::now();
+    while store.statistics().series > 1 {
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", store.statistics());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(everything(&store).len(), 2);
 }

@@ -166,6 +166,8 @@ impl Shard {
         let (added, removed) = (merged.as_slice(), removed.as_slice());
         maintenance.catalog.publish(Publication { added, removed, ..Publication::default() })?;
         self.swap(removed, opened)?;
+        // What was too old may have been all that a series had.
+        self.forget_soon();
         self.metrics.compacted_bytes.add(merged.iter().map(|file| file.size).sum());
         self.metrics.compaction.observe(started.elapsed());
         Ok(())

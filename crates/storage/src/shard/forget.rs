@@ -174,6 +174,13 @@ mod tests {
         assert!(shard.forgetting_is_due());
     }
 
+    /// The last process may have ended between what took the samples and the forgetting.
+    #[test]
+    fn after_a_start_forgetting_is_due() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(shard(dir.path()).forgetting_is_due());
+    }
+
     #[test]
     fn steps_are_small_near_and_leave_nothing_out() {
         let series: RoaringBitmap = (0..20_000).chain((30_000..4_000_000).step_by(100)).collect();

@@ -76,7 +76,7 @@ impl Shard {
             index: RwLock::new(index),
             live: RwLock::new(live),
             lacks_room: AtomicBool::new(false),
-            forget_due: AtomicBool::new(false),
+            forget_due: AtomicBool::new(true),
             quarantine,
             exemplars_max,
             merging: Mutex::new(()),
