@@ -13,20 +13,22 @@ use crate::entry::Change;
 use crate::known::Place;
 use crate::outcome::{Counts, RefusalReason, WriteOutcome};
 
-/// A part is closed beyond this many samples, and beyond this many bytes of definitions and
-/// histograms, so that its log entry stays far below the log's own limit.
+/// A part is closed beyond this many samples, and beyond this many bytes of definitions, histograms and
+/// exemplars, so that its log entry stays far below the log's own limit.
 const PART_SAMPLES_MAX: usize = 50_000;
 const PART_SIZE_MAX: usize = 4 << 20;
 
 /// Characters of an exemplar's label names and values together, as OpenMetrics bounds them.
 const EXEMPLAR_LENGTH_MAX: usize = 128;
+/// Bytes that one takes in the log, about at most: four a character, and its numbers.
+const EXEMPLAR_SIZE_MAX: usize = 4 * EXEMPLAR_LENGTH_MAX + 64;
 
 pub(super) struct Assembly<'a> {
     request: &'a WriteRequest<'a>,
     shards: &'a Shards,
     accepted_times: RangeInclusive<i64>,
     open: Vec<Batch>,
-    /// Bytes of the open batches' definitions and histograms.
+    /// Bytes of the open batches' definitions, histograms and exemplars.
     sizes: Vec<usize>,
     parts: Vec<Part>,
     pub outcome: WriteOutcome,
@@ -136,6 +138,10 @@ impl<'a> Assembly<'a> {
             batch.timestamps.push(timestamp);
             batch.values.push(self.request.values[i].to_bits());
             batch.start_timestamps.extend(self.request.start_timestamps.get(i));
+            if batch.timestamps.len() >= PART_SAMPLES_MAX {
+                batch.end_run(place.series);
+                self.close_part(shard);
+            }
         }
         self.open[shard].end_run(place.series);
         for sample in &self.request.histograms[series.histograms.clone()] {
@@ -174,8 +180,12 @@ impl<'a> Assembly<'a> {
                 Some(labels) => {
                     self.outcome.accepted_exemplars += 1;
                     let exemplar = StoredExemplar { timestamp, value: exemplar.value, labels };
-                    let batch = &mut self.open[usize::from(place.shard)];
-                    batch.exemplars.push((place.series, exemplar));
+                    let shard = usize::from(place.shard);
+                    self.open[shard].exemplars.push((place.series, exemplar));
+                    self.sizes[shard] += EXEMPLAR_SIZE_MAX;
+                    if self.sizes[shard] >= PART_SIZE_MAX {
+                        self.close_part(shard);
+                    }
                 }
             }
         }
