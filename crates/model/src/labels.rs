@@ -11,7 +11,9 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use packed::PackedPair;
-use packed::{LENGTH_MAX, Pairs, text_at};
+use packed::{Pairs, text_at};
+
+const LENGTH_MAX: usize = PackedPair::LENGTH_MAX;
 
 /// The label that holds the metric's name.
 pub const METRIC_NAME: &str = "__name__";

@@ -7,8 +7,6 @@ use std::ops::Range;
 /// Lengths below this take one byte; longer ones take a marker and three bytes of seven bits each,
 /// so that every length byte is ASCII and the whole buffer stays valid UTF-8 (no unsafe code needed).
 const LONG: u8 = 0x7f;
-/// The longest name or value that can be represented (21 bits).
-pub(super) const LENGTH_MAX: usize = (1 << 21) - 1;
 
 /// A name and its value, packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +15,10 @@ pub struct PackedPair<'a>(&'a str);
 impl<'a> PackedPair<'a> {
     /// The most bytes that are needed besides those of the two texts.
     pub const OVERHEAD: usize = 8;
+    /// The longest name or value that can be represented (21 bits).
+    pub const LENGTH_MAX: usize = (1 << 21) - 1;
 
-    /// Appends a pair; neither text is longer than a stored label may be.
+    /// Appends a pair; neither text is longer than `LENGTH_MAX`.
     pub fn push(out: &mut String, name: &str, value: &str) {
         push_text(out, name);
         push_text(out, value);

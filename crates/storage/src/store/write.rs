@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use metricstor_model::{LabelsFault, SeriesId, WriteRequest, WriteSeries};
+use metricstor_model::{LabelsFault, PackedPair, SeriesId, WriteRequest, WriteSeries};
 
 use super::assembly::{Assembly, describe};
 use super::{Inner, Store};
@@ -234,11 +234,12 @@ fn check(limits: LabelLimits, pairs: &[(&str, &str)]) -> Result<(), LabelsFault>
     for (name, value) in pairs {
         let too_long =
             |limit| Err(LabelsFault::TooLong { name: name.chars().take(64).collect(), limit });
-        if name.len() > limits.name_size_max {
-            return too_long(limits.name_size_max);
-        }
-        if value.len() > limits.value_size_max {
-            return too_long(limits.value_size_max);
+        for (text, limit) in [(name, limits.name_size_max), (value, limits.value_size_max)] {
+            // Whatever the setting says, nothing longer can be stored.
+            let limit = limit.min(PackedPair::LENGTH_MAX);
+            if text.len() > limit {
+                return too_long(limit);
+            }
         }
     }
     Ok(())
@@ -303,6 +304,17 @@ mod tests {
             let outcome = write(&store, b"forged");
             assert_eq!(outcome.accepted.samples, 0);
             assert_eq!(outcome.first_refusal.unwrap().reason, RefusalReason::IdCollision);
+        }
+    }
+
+    #[test]
+    fn labels_that_no_index_can_hold_are_refused_whatever_the_limits() {
+        let limits =
+            LabelLimits { count_max: 9, name_size_max: usize::MAX, value_size_max: usize::MAX };
+        for (size, fits) in [(PackedPair::LENGTH_MAX, true), (PackedPair::LENGTH_MAX + 1, false)] {
+            let long = "x".repeat(size);
+            assert_eq!(check(limits, &[("__name__", "m"), ("a", &long)]).is_ok(), fits);
+            assert_eq!(check(limits, &[("__name__", "m"), (&long, "a")]).is_ok(), fits);
         }
     }
 
