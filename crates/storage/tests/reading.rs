@@ -198,3 +198,21 @@ fn check_needs(set: &dyn SeriesSet, range: TimeRange) -> usize {
     }
     left_out
 }
+
+#[test]
+fn of_many_series_the_first_are_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let name = |i: i64| format!("__name__=m,i={:06}", i * 7919 % 40_009);
+    for first in (0..40_000).step_by(20_000) {
+        let rows: Vec<Row> = (first..first + 20_000).map(|i| (name(i), NOW, 1.0)).collect();
+        write(&store, &rows).unwrap();
+    }
+    let all = [vec![Matcher::equal("none", "")]];
+    let (every, cut) = store.series(&all, TimeRange::ALL, usize::MAX).unwrap();
+    assert!(every.len() == 40_000 && !cut && every.is_sorted_by(|a, b| a < b));
+    for limit in [0, 999, 39_999, 40_000] {
+        let (first, cut) = store.series(&all, TimeRange::ALL, limit).unwrap();
+        assert!(first == every[..limit] && cut == (limit < 40_000), "{limit}");
+    }
+}

@@ -131,8 +131,8 @@ impl Index {
         Labels::from_packed(self.pairs_of(series).map(|pair| self.pairs.packed(pair)))
     }
 
-    /// Appends the labels of several series. Each step is done for all of them before the next one, so
-    /// that the memory they wait for is waited for together.
+    /// Appends the labels of several series, of those that are still in use. Each step is done for all of
+    /// them before the next one, so that the memory they wait for is waited for together.
     pub fn labels_of(&self, series: &[u32], out: &mut Vec<Labels>) {
         let mut places = Vec::new();
         for some in series.chunks(LABELS_AT_ONCE) {
@@ -146,8 +146,10 @@ impl Index {
             }
             let mut start = 0;
             for end in &ends[..some.len()] {
-                let texts = places[start..*end].iter().map(|place| self.pairs.at(*place));
-                out.push(Labels::from_packed(texts));
+                if start < *end {
+                    let texts = places[start..*end].iter().map(|place| self.pairs.at(*place));
+                    out.push(Labels::from_packed(texts));
+                }
                 start = *end;
             }
         }

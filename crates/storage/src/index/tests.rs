@@ -66,6 +66,19 @@ fn check(index: &Index, expected: &BTreeMap<u32, Labels>, sets: &[Vec<Matcher>])
     }
 }
 
+#[test]
+fn what_is_forgotten_has_no_labels_among_others() {
+    let mut index = Index::default();
+    for name in ["a", "b", "c"] {
+        let pairs = || std::iter::once((METRIC_NAME, name));
+        index.create(SeriesId::of_pairs("", pairs()), pairs());
+    }
+    index.remove(&RoaringBitmap::from_iter([1]));
+    let mut labels = Vec::new();
+    index.labels_of(&[0, 1, 2], &mut labels);
+    assert_eq!(labels.iter().map(Labels::metric_name).collect::<Vec<_>>(), ["a", "c"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 

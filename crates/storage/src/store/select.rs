@@ -17,6 +17,10 @@ use crate::shard::Shard;
 /// With fewer series of a metric than this, the order of chunk files saves nothing.
 const FEW_OF_A_METRIC: usize = 2;
 
+/// Series whose labels are put together under one lock: new series wait for as many. Of more than are
+/// wanted no more than this is held in memory, or twice what is wanted.
+const LABELS_AT_ONCE: usize = 1 << 14;
+
 /// The series that matched, read when asked for.
 pub struct Selection {
     parts: Vec<Matched>,
@@ -61,7 +65,13 @@ impl Store {
         let mut labels = Vec::new();
         for shard in &self.inner.shards.shards {
             let series: Vec<u32> = matching(shard, sets, range).iter().collect();
-            shard.index().labels_of(&series, &mut labels);
+            for some in series.chunks(LABELS_AT_ONCE) {
+                shard.index().labels_of(some, &mut labels);
+                if labels.len() / 2 > limit.max(LABELS_AT_ONCE) {
+                    labels.sort();
+                    labels.truncate(limit.saturating_add(1));
+                }
+            }
         }
         // Not unstable: senders mostly define a target's series in order, so that there are long runs.
         labels.sort();
