@@ -1,7 +1,7 @@
 //! The aggregation `count_values`: how many series have each value.
 
 use hashbrown::HashMap;
-use metricstor_model::Labels;
+use metricstor_model::{Labels, METRIC_NAME};
 
 use crate::QueryError;
 use crate::eval::Evaluator;
@@ -33,12 +33,14 @@ impl<'a> Evaluator<'a> {
             }
             _ => return Err(QueryError::execution("invalid label name \"\"")),
         };
+        // `without` takes the metric's name away, whoever gave it.
+        let is_dropped = label == METRIC_NAME || aggregate.grouping.contains(label);
         let held = self.held.now;
         let input = self.vector(&aggregate.inner, grid)?;
         self.held.now = held;
         let mut counts = Counts {
             label,
-            keeps_label: !(aggregate.without && aggregate.grouping.contains(label)),
+            keeps_label: !(aggregate.without && is_dropped),
             groups: Groups::new(Grouping::new(aggregate).ignoring(label)),
             by_value: HashMap::new(),
             by_labels: HashMap::new(),

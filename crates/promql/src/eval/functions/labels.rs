@@ -119,9 +119,11 @@ fn expand(template: &str, value: &str, captures: &Captures) -> Result<String, Qu
             out.push('$');
             rest = after;
         } else if let Some((name, after)) = group_name(after) {
+            // A number with a zero before it is a name.
+            let is_number = name == "0" || !name.starts_with('0');
             let span = match name.parse::<usize>() {
-                Ok(index) => captures.get_group(index),
-                Err(_) => captures.get_group_by_name(name),
+                Ok(index) if is_number => captures.get_group(index),
+                _ => captures.get_group_by_name(name),
             };
             out.push_str(span.map_or("", |span| &value[span.range()]));
             rest = after;
@@ -164,9 +166,13 @@ mod tests {
         let regex = Regex::new("^(a+)(?P<rest>.*)$").unwrap();
         let mut captures = regex.create_captures();
         regex.captures("aab", &mut captures);
-        for (template, expected) in
-            [("$1-$rest", "aa-b"), ("${1}x$1x", "aax"), ("$$1", "$1"), ("$", "$"), ("${1", "${1")]
-        {
+        for (template, expected) in [
+            ("$1-$rest$01-${00}", "aa-b-"),
+            ("${1}x$1x", "aax"),
+            ("$$1", "$1"),
+            ("$", "$"),
+            ("${1", "${1"),
+        ] {
             assert_eq!(expand(template, "aab", &captures).unwrap(), expected, "{template}");
         }
     }
