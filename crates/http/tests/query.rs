@@ -530,6 +530,36 @@ fn deleted_samples_are_gone_when_the_answer_comes() {
 }
 
 #[test]
+fn a_form_is_known_by_its_type_and_the_empty_name_is_none() {
+    let server = filled();
+    let ask = |method: &str, content_type: &str| {
+        let body = "query=2";
+        let head = format!(
+            "{method} /api/v1/query?query=3 HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\n\
+             Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let reply = server.send(&head, body.as_bytes());
+        let text = reply.text().to_owned();
+        text.rsplit('"').nth(1).unwrap_or_default().to_owned()
+    };
+    let form = "application/x-www-form-urlencoded";
+    for (method, content_type, expected) in [
+        ("POST", form, "2"),
+        ("POST", "Application/X-WWW-Form-URLencoded ; charset=utf-8", "2"),
+        ("POST", "application/x-www-form-urlencodedfoo", "3"),
+        ("GET", form, "3"),
+    ] {
+        assert_eq!(ask(method, content_type), expected, "{method} {content_type}");
+    }
+    let reply = server.get("/api/v1/label/U__/values");
+    let expected = error("bad_data", r#"invalid label name: """#);
+    assert_eq!((reply.status, reply.text()), (400, expected.as_str()));
+    let for_ever = server.get("/api/v1/labels?end=9999-12-31T23:59:59Z");
+    assert_eq!(for_ever.status, 200, "{}", for_ever.text());
+}
+
+#[test]
 fn a_snapshot_is_named_by_its_time() {
     let server = filled();
     for n in 0..2 {

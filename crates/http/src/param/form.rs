@@ -1,12 +1,14 @@
 //! The parameters of one request: POSTed form first, then query string, as Prometheus merges them.
 
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 
 use super::{parse_duration_parameter, parse_time};
 use crate::body::{BodyError, read_body};
 use crate::config::RequestLimits;
 use crate::error::{ApiError, ErrorType};
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Names and values in the order sent; names may repeat (`match[]`).
 #[derive(Debug, Clone, Default)]
@@ -31,13 +33,18 @@ pub async fn read_form(request: Request, limits: &RequestLimits) -> Result<Form,
         .headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
-    if is_form {
+        .is_some_and(|value| media_type(value).eq_ignore_ascii_case(FORM));
+    if is_form && parts.method != Method::GET {
         let body = read_body(body, limits.form_bytes, limits.body_grace).await?;
         form.add(&body);
     }
     form.add(parts.uri.query().unwrap_or("").as_bytes());
     Ok(form)
+}
+
+/// A content type without its parameters.
+fn media_type(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
 }
 
 impl Form {

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::Offset;
 
 /// Times are kept inside ±2⁵³ ms, so that sums of a time and a duration cannot overflow.
 const TIME_MAX: i64 = 1 << 53;
+
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// Milliseconds since the Unix epoch, rounded as Prometheus rounds; `None` when `text` is no time.
 pub fn parse_time(text: &str) -> Option<i64> {
@@ -65,7 +66,7 @@ fn from_rfc3339(text: &str) -> Option<i64> {
         }
         _ => return None,
     };
-    let local = Offset::UTC.to_timestamp(civil).ok()?.as_millisecond() + ms;
+    let local = civil.duration_since(EPOCH).as_secs() * 1000 + ms;
     Some(local - offset_minutes * 60_000)
 }
 
@@ -98,6 +99,7 @@ mod tests {
             ("2024-02-29T00:00:00-00:01", 1_709_164_860_000),
             ("0000-03-01T00:00:00Z", -62_162_035_200_000),
             ("1969-12-31T23:59:59Z", -1_000),
+            ("9999-12-31T23:59:59Z", 253_402_300_799_000),
         ] {
             assert_eq!(parse_time(text), Some(ms), "{text}");
         }

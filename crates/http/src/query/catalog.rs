@@ -92,6 +92,9 @@ pub async fn label_values(
     let form = Form::of_query(request.uri().query().unwrap_or(""));
     let lookup = Lookup::new(&app, &form)?;
     let name = unescape(&name).into_owned();
+    if name.is_empty() {
+        return Err(ApiError::bad_data("invalid label name: \"\""));
+    }
     let view = View::of(&app, &caller);
     let few = few_series(&app, &view, &form);
     let few_values = || view.values_at_most(&name) <= SHORT_VALUES;
