@@ -45,6 +45,8 @@ struct Histogram {
     count: u64,
     #[prost(double, tag = "3")]
     sum: f64,
+    #[prost(sint32, tag = "4")]
+    schema: i32,
     #[prost(uint64, tag = "6")]
     zero_count: u64,
     #[prost(int64, tag = "15")]
@@ -85,6 +87,11 @@ fn sample(value: f64, timestamp: i64) -> Sample {
     Sample { value, timestamp, start_timestamp: timestamp - 1000 }
 }
 
+/// A histogram with three observations of zero.
+fn zeros(count: u64, schema: i32) -> Histogram {
+    Histogram { count, sum: 1.0, schema, zero_count: 3, timestamp: NOW, start_timestamp: 5 }
+}
+
 /// Samples, histograms and exemplars as the answer counts them.
 fn written(reply: &Reply) -> [Option<&str>; 3] {
     ["samples", "histograms", "exemplars"]
@@ -95,8 +102,7 @@ fn written(reply: &Reply) -> [Option<&str>; 3] {
 fn samples_histograms_and_metadata_are_stored_and_counted() {
     let server = Server::start();
     let symbols = ["", "__name__", "requests", "job", "a", "took", "Requests.", "ops"];
-    let histogram =
-        Histogram { count: 3, sum: 1.0, zero_count: 3, timestamp: NOW, start_timestamp: 5 };
+    let histogram = zeros(3, 0);
     let reply = push(
         &server,
         &symbols,
@@ -209,6 +215,33 @@ fn a_series_without_samples_is_refused_alone() {
 }
 
 #[test]
+fn histograms_that_do_not_add_up_are_refused_and_fine_ones_made_coarser() {
+    let server = Server::start();
+    let push = |histogram| {
+        let histograms = vec![histogram];
+        let series = Series { labels: vec![1, 2], histograms, ..Series::default() };
+        push(&server, &["", "__name__", "took"], vec![series])
+    };
+    for (wrong, reason) in [
+        (zeros(9, 0), "9 observations, but 3 in the buckets"),
+        (zeros(3, 53), "schema 53 is neither exponential (-4 to 52) nor custom buckets (-53)"),
+    ] {
+        let reply = push(wrong);
+        assert_eq!(reply.status, 400, "{}", reply.text());
+        assert!(reply.text().contains(reason), "{}", reply.text());
+    }
+    assert_eq!(server.get("/api/v1/series?match[]=took").text().matches("took").count(), 0);
+    assert_eq!(push(zeros(3, 20)).status, 204);
+    let answer = server.get("/api/v1/query?query=took");
+    assert!(answer.text().contains(r#""count":"3""#), "{}", answer.text());
+    // Of another time than what was asked for, though still in memory.
+    for (range, found) in [("start=0&end=5", 0), ("start=1735693200", 1)] {
+        let answer = server.get(&format!("/api/v1/series?match[]=took&{range}"));
+        assert_eq!(answer.text().matches("took").count(), found, "{range}");
+    }
+}
+
+#[test]
 fn the_message_is_chosen_by_its_name() {
     let server = Server::start();
     let v1 = Push::default().series(&[("__name__", "up")], &[(NOW, 1.0)]).body();
@@ -216,6 +249,7 @@ fn the_message_is_chosen_by_its_name() {
         ("application/x-protobuf", 204),
         ("application/x-protobuf;proto=prometheus.WriteRequest", 204),
         ("application/x-protobuf; proto=prometheus.WriteRequest", 204),
+        ("application/x-protobuf; proto=\"prometheus.WriteRequest\"", 204),
         ("application/x-protobuf;proto=io.prometheus.write.v3.Request", 415),
         ("application/json;proto=io.prometheus.write.v2.Request", 415),
         ("image/png", 415),

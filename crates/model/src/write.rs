@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::FloatHistogram;
+use crate::{FloatHistogram, InvalidHistogram};
 
 /// What a sender wants stored. Columns are shared by all series, so a request costs a handful of
 /// allocations however many series it carries.
@@ -91,13 +91,29 @@ pub enum LabelsFault {
 }
 
 /// A native histogram at a time.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct HistogramSample {
     /// Milliseconds since the Unix epoch.
     pub timestamp: i64,
     /// Since when it counts; 0: it does not say.
     pub start_timestamp: i64,
     pub histogram: FloatHistogram,
+    /// It was written with integer counts, which have to add up.
+    pub is_integer: bool,
+}
+
+impl HistogramSample {
+    /// May the histogram be stored?
+    pub fn validate(&self) -> Result<(), InvalidHistogram> {
+        if self.is_integer { self.histogram.validate_integer() } else { self.histogram.validate() }
+    }
+
+    /// As it is stored: with no finer buckets than PromQL computes with.
+    pub fn stored(&self) -> Self {
+        let mut stored = self.clone();
+        stored.histogram.reduce_resolution(FloatHistogram::SCHEMA_MAX);
+        stored
+    }
 }
 
 /// A sample with a pointer to a trace; belongs to the series whose range holds it.

@@ -178,7 +178,7 @@ impl Batch {
         for _ in 0..reader.count()? {
             let series = reader.series()?;
             let (timestamp, histogram) = histogram::decode(&mut reader)?;
-            let sample = HistogramSample { timestamp, start_timestamp: 0, histogram };
+            let sample = HistogramSample { timestamp, histogram, ..HistogramSample::default() };
             self.histograms.push((series, sample));
         }
         for _ in 0..reader.count()? {

@@ -81,7 +81,7 @@ fn log_entries() {
         positive_buckets: vec![1.0, 2.0, 3.0],
         ..FloatHistogram::default()
     };
-    let sample = HistogramSample { timestamp: 5, start_timestamp: 0, histogram };
+    let sample = HistogramSample { timestamp: 5, histogram, ..HistogramSample::default() };
     batch.histograms.push((7, sample));
     let labels = Labels::from_pairs([("trace_id", "abc")]).unwrap();
     batch.exemplars.push((7, StoredExemplar { timestamp: 5, value: 0.5, labels }));

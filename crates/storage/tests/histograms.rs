@@ -16,7 +16,11 @@ use support::{NOW, decode, open};
 fn write(store: &Store, age: i64, count: f64) {
     let histogram = FloatHistogram { count, zero_count: count, ..Default::default() };
     let mut request = WriteRequest::default();
-    request.histograms.push(HistogramSample { timestamp: NOW - age, histogram });
+    request.histograms.push(HistogramSample {
+        timestamp: NOW - age,
+        histogram,
+        ..Default::default()
+    });
     request.series.push(WriteSeries {
         labels: EncodedLabels { bytes: b"__name__=h", decode },
         samples: 0..0,

@@ -126,7 +126,11 @@ impl Run {
                 Value::Histogram(count) => {
                     let (count, zero_count) = (count as f64, count as f64);
                     let histogram = FloatHistogram { count, zero_count, ..Default::default() };
-                    request.histograms.push(HistogramSample { timestamp, histogram });
+                    request.histograms.push(HistogramSample {
+                        timestamp,
+                        histogram,
+                        ..Default::default()
+                    });
                 }
             }
             request.series.push(WriteSeries {

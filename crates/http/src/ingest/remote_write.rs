@@ -170,7 +170,8 @@ fn version(headers: &HeaderMap) -> Result<Version, Refused> {
     let mut parts = content_type.split(';').map(str::trim);
     let media = parts.next().unwrap_or("");
     let known = media.is_empty() || media.eq_ignore_ascii_case("application/x-protobuf");
-    let version = match parts.find_map(|part| part.strip_prefix("proto=")).unwrap_or("") {
+    let message = parts.find_map(|part| part.strip_prefix("proto=")).unwrap_or("");
+    let version = match message.trim_matches('"') {
         "" | "prometheus.WriteRequest" if known => Version::V1,
         v2::MESSAGE if known => Version::V2,
         _ => return Err(Refused::ContentType(content_type.chars().take(200).collect())),

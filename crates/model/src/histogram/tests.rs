@@ -305,7 +305,9 @@ fn invalid_histograms_are_named() {
     let valid = exponential(3, -4, &[1.0, 2.0]);
     assert_eq!(valid.validate_integer(), Ok(()));
     let refused = |h: FloatHistogram| h.validate_integer().unwrap_err();
-    assert_eq!(refused(exponential(9, 0, &[])), InvalidHistogram::Schema(9));
+    assert_eq!(refused(exponential(53, 0, &[])), InvalidHistogram::Schema(53));
+    let many = FloatHistogram { count: 2e16, ..exponential(0, 0, &[1e16, 1e16 + 2.0]) };
+    assert_eq!(many.validate_integer(), Ok(()), "sums of such numbers are rounded");
     assert!(matches!(
         refused(FloatHistogram { count: 4.0, ..valid.clone() }),
         InvalidHistogram::CountMismatch { .. }

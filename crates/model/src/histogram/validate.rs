@@ -1,13 +1,18 @@
 //! What a histogram from outside must satisfy before anything is computed with it.
 
-use super::bounds::{SCHEMA_MAX, SCHEMA_MIN, is_exponential};
+use super::bounds::{SCHEMA_MAX, SCHEMA_MIN};
 use super::{FloatHistogram, Span};
+
+/// The finest exponential schema that a histogram may come with; beyond `SCHEMA_MAX` it is reduced.
+const SCHEMA_SENT_MAX: i32 = 52;
+/// Integers up to this are told apart as doubles.
+const EXACT_MAX: f64 = (1u64 << 53) as f64;
 
 /// Why a histogram is refused.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum InvalidHistogram {
     #[error(
-        "schema {0} is neither exponential ({SCHEMA_MIN} to {SCHEMA_MAX}) nor custom buckets (-53)"
+        "schema {0} is neither exponential ({SCHEMA_MIN} to {SCHEMA_SENT_MAX}) nor custom buckets (-53)"
     )]
     Schema(i32),
     #[error("the spans cover {spans} buckets, but there are {buckets}")]
@@ -24,7 +29,7 @@ pub enum InvalidHistogram {
     CountMismatch { count: f64, buckets: f64 },
     #[error("the width of the zero bucket, {0}, is not a number of at least zero")]
     ZeroThreshold(f64),
-    #[error("custom bounds must be numbers in ascending order below +Inf")]
+    #[error("custom bounds must be finite numbers in ascending order")]
     CustomBounds,
     #[error("{bounds} custom bounds are too few for spans over {buckets} buckets")]
     TooFewCustomBounds { bounds: usize, buckets: u64 },
@@ -35,6 +40,9 @@ pub enum InvalidHistogram {
 }
 
 impl FloatHistogram {
+    /// The finest exponential schema that PromQL computes with.
+    pub const SCHEMA_MAX: i32 = SCHEMA_MAX;
+
     /// Are spans, buckets and bounds consistent and the counts not negative?
     ///
     /// The total is not compared with the buckets: float counts are subject to rounding.
@@ -61,14 +69,14 @@ impl FloatHistogram {
             + self.negative_buckets.iter().sum::<f64>();
         let plausible =
             if self.sum.is_nan() { buckets <= self.count } else { buckets == self.count };
-        match plausible {
+        match plausible || self.count > EXACT_MAX {
             true => Ok(()),
             false => Err(InvalidHistogram::CountMismatch { count: self.count, buckets }),
         }
     }
 
     fn validate_exponential(&self) -> Result<(), InvalidHistogram> {
-        if !is_exponential(self.schema) {
+        if !(SCHEMA_MIN..=SCHEMA_SENT_MAX).contains(&self.schema) {
             return Err(InvalidHistogram::Schema(self.schema));
         }
         if !self.custom_values.is_empty() {
@@ -86,8 +94,7 @@ impl FloatHistogram {
 
     fn validate_custom(&self) -> Result<(), InvalidHistogram> {
         let bounds = &self.custom_values;
-        let numbers = bounds.iter().all(|b| !b.is_nan() && *b < f64::INFINITY);
-        if !numbers || !bounds.is_sorted_by(|a, b| a < b) {
+        if !bounds.iter().all(|bound| bound.is_finite()) || !bounds.is_sorted_by(|a, b| a < b) {
             return Err(InvalidHistogram::CustomBounds);
         }
         if self.zero_count != 0.0

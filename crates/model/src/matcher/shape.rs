@@ -105,8 +105,10 @@ fn automaton(hir: &Hir, size_max: usize) -> Result<Regex, Unfit> {
     let config = Config::new().nfa_size_limit(Some(size_max)).which_captures(WhichCaptures::None);
     Regex::builder().configure(config).build_from_hir(hir).map_err(|error| {
         let too_large = error.size_limit().is_some();
-        let unfit = if too_large { Unfit::TooLarge } else { Unfit::Wrong };
-        unfit(error.to_string())
+        if too_large {
+            return Unfit::TooLarge(format!("its program would be larger than {size_max} bytes"));
+        }
+        Unfit::Wrong(error.to_string())
     })
 }
 

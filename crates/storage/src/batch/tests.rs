@@ -37,7 +37,8 @@ fn batches() -> impl Strategy<Value = Batch> {
                     ..Default::default()
                 };
                 let start_timestamp = if has_starts { timestamp / 2 } else { 0 };
-                let sample = HistogramSample { timestamp, start_timestamp, histogram };
+                let sample =
+                    HistogramSample { timestamp, start_timestamp, histogram, ..Default::default() };
                 batch.histograms.push((series, sample));
             }
             for (series, timestamp, value, id) in exemplars {

@@ -79,7 +79,9 @@ impl Head {
             s.chain.len() > 0 && s.first_timestamp <= range.end && s.last.timestamp >= range.start
         });
         let frozen = self.frozen.as_ref();
-        chain || self.tier.has_side(series) || frozen.is_some_and(|f| f.may_hold(series, range))
+        chain
+            || self.tier.has_side(series, range)
+            || frozen.is_some_and(|f| f.may_hold(series, range))
     }
 
     /// The times of all samples in memory; `None` when there are none.

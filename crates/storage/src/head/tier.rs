@@ -144,9 +144,14 @@ impl Tier {
         self.late.keys().chain(self.histograms.keys()).copied()
     }
 
-    /// Has the series late samples or histograms?
-    pub fn has_side(&self, series: u32) -> bool {
-        self.late.contains_key(&series) || self.histograms.contains_key(&series)
+    /// Has the series late samples or histograms inside `range`?
+    pub fn has_side(&self, series: u32, range: TimeRange) -> bool {
+        let inside = || range.start..=range.end;
+        let late = self.late.get(&series);
+        let histograms = self.histograms.get(&series);
+        range.start <= range.end
+            && (late.is_some_and(|late| late.range(inside()).next().is_some())
+                || histograms.is_some_and(|column| column.range(inside()).next().is_some()))
     }
 
     pub fn size(&self) -> usize {
@@ -224,7 +229,7 @@ impl Frozen {
     pub fn may_hold(&self, series: u32, range: TimeRange) -> bool {
         let chain = self.chain(series).is_some();
         let overlaps = self.tier.range().is_some_and(|own| own.overlaps(range));
-        overlaps && (chain || self.tier.has_side(series))
+        overlaps && (chain || self.tier.has_side(series, range))
     }
 
     pub fn range(&self) -> Option<TimeRange> {

@@ -73,7 +73,7 @@ impl<'a> Assembly<'a> {
         let histograms = &self.request.histograms[series.histograms.clone()];
         !series.exemplars.is_empty()
             || self.request.timestamps[series.samples.clone()].iter().any(in_time)
-            || histograms.iter().any(|h| in_time(&h.timestamp) && h.histogram.validate().is_ok())
+            || histograms.iter().any(|h| in_time(&h.timestamp) && h.validate().is_ok())
     }
 
     /// Refuses the samples of a series of which nothing may be stored.
@@ -147,7 +147,7 @@ impl<'a> Assembly<'a> {
         for sample in &self.request.histograms[series.histograms.clone()] {
             if !self.refuse_histogram(sample, series) {
                 self.sizes[shard] += histogram_size(&sample.histogram);
-                self.open[shard].histograms.push((place.series, sample.clone()));
+                self.open[shard].histograms.push((place.series, sample.stored()));
             }
             if self.sizes[shard] >= PART_SIZE_MAX {
                 self.close_part(shard);
@@ -196,7 +196,7 @@ impl<'a> Assembly<'a> {
         let one = Counts { samples: 0, histograms: 1 };
         if !self.accepted_times.contains(&sample.timestamp) {
             self.refuse_time(sample.timestamp, one, series);
-        } else if let Err(error) = sample.histogram.validate() {
+        } else if let Err(error) = sample.validate() {
             let reason = RefusalReason::InvalidHistogram;
             self.outcome.refuse(one, reason, || format!("{}: {error}", describe(series)));
         } else {

@@ -21,12 +21,15 @@ pub(super) fn decode(
 ) -> Result<HistogramSample, DecodeError> {
     let mut histogram = FloatHistogram::default();
     let (mut positive, mut negative) = (Side::default(), Side::default());
-    let (mut timestamp, mut start_timestamp) = (0, 0);
+    let (mut timestamp, mut start_timestamp, mut is_integer) = (0, 0, true);
     let mut fields = Fields::new(bytes, base);
     while let Some((number, value)) = fields.next()? {
         match (number, value) {
             (1, Value::Varint(n)) => histogram.count = n as f64,
-            (2, Value::Fixed64(bits)) => histogram.count = f64::from_bits(bits),
+            (2, Value::Fixed64(bits)) => {
+                histogram.count = f64::from_bits(bits);
+                is_integer = false;
+            }
             (3, Value::Fixed64(bits)) => histogram.sum = f64::from_bits(bits),
             (4, Value::Varint(n)) => histogram.schema = zigzag(n) as i32,
             (5, Value::Fixed64(bits)) => histogram.zero_threshold = f64::from_bits(bits),
@@ -53,7 +56,7 @@ pub(super) fn decode(
     }
     (histogram.positive_spans, histogram.positive_buckets) = positive.absolute();
     (histogram.negative_spans, histogram.negative_buckets) = negative.absolute();
-    Ok(HistogramSample { timestamp, start_timestamp, histogram })
+    Ok(HistogramSample { timestamp, start_timestamp, histogram, is_integer })
 }
 
 impl Side {
