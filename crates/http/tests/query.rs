@@ -348,6 +348,17 @@ fn federation_gives_last_samples_with_their_times() {
     assert_eq!((reply.status, reply.text()), (200, expected));
     let type_ = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
     assert_eq!(reply.header("content-type"), Some(type_));
+    let asked = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+                 encoding=delimited;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.4";
+    let head = format!(
+        "GET /federate?match[]=requests_total HTTP/1.1\r\nHost: x\r\nAccept: {asked}\r\n\r\n"
+    );
+    let reply = server.send(&head, b"");
+    let type_ = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
+                 encoding=delimited; escaping=allow-utf-8";
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some(type_)));
+    let family = b"\x3e\x0a\x0erequests_total\x18\x03\x22\x2a";
+    assert_eq!(&reply.body[..family.len()], &family[..], "{:?}", reply.body);
 }
 
 /// Takes minutes if nobody stops it.

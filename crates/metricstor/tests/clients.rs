@@ -154,7 +154,7 @@ fn a_prometheus_writes_in_the_newer_protocol() {
 #[test]
 fn a_prometheus_federates_from_us() {
     let dir = tempfile::tempdir().unwrap();
-    let (server, _) = started(dir.path());
+    let (server, end) = started(dir.path());
     let config = format!(
         "global: {{scrape_interval: 1s}}\n\
          scrape_configs:\n\
@@ -168,7 +168,7 @@ fn a_prometheus_federates_from_us() {
         server.tls,
         tls_config(&server)
     );
-    let (_peer, prometheus) = Peer::prometheus(&config, dir.path());
+    let (_peer, prometheus) = Peer::prometheus_with("native-histograms", &config, dir.path());
     let path = format!("/api/v1/query?query={}", encode("requests_total{job='demo'}"));
     let federated = || rows(&request(prometheus, "GET", &path, &[], b"").unwrap().json());
     wait_until("federated samples", || federated().len() == 2);
@@ -177,6 +177,12 @@ fn a_prometheus_federates_from_us() {
         rows.into_iter().map(|(labels, points)| (labels, value(points))).collect()
     };
     assert_eq!(values(federated()), values(rows(&server.get(&path).json())));
+    // Native histograms have a form in protobuf only, which it asks for.
+    let path = format!("/api/v1/query?query={}&time={}", encode("latency{job='demo'}"), end + 1);
+    let ours = server.get(&path).json()["data"]["result"].clone();
+    assert!(ours[0]["histogram"][1]["buckets"].is_array(), "{ours}");
+    let federated = || request(prometheus, "GET", &path, &[], b"").unwrap().json();
+    wait_until("federated histograms", || federated()["data"]["result"] == ours);
 }
 
 #[test]

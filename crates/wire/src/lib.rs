@@ -4,6 +4,7 @@
 //! the input only after its declared size was checked.
 
 mod error;
+pub mod exposition;
 mod protobuf;
 pub mod remote_read;
 pub mod remote_write;

@@ -46,6 +46,19 @@ impl Bucket {
 }
 
 impl FloatHistogram {
+    /// Of custom buckets the bounds, each with the observations up to it, as classic histograms have them;
+    /// that of all is the count.
+    pub fn classic_buckets(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        let mut cells = self.positive_cells().peekable();
+        let mut total = 0.0;
+        (0..).zip(&self.custom_values).map(move |(index, bound)| {
+            while let Some((_, count)) = cells.next_if(|(i, _)| *i <= index) {
+                total += count;
+            }
+            (*bound, total)
+        })
+    }
+
     /// All buckets from the lowest to the highest: empty ones too, the zero bucket only if it holds
     /// something. Next to the zero bucket they are cut off at its bounds.
     pub fn buckets(&self) -> impl DoubleEndedIterator<Item = Bucket> + '_ {
