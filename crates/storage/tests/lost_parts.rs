@@ -140,3 +140,38 @@ fn a_catalog_that_is_older_than_the_log_stops_the_start() {
     let error = open_at(dir.path(), NOW).err().unwrap();
     assert!(error.to_string().contains("older than the other"), "{error}");
 }
+
+#[test]
+fn an_older_catalog_costs_no_chunk_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let rows = |at: i64| -> Vec<_> {
+        (0..100).map(|i| (format!("__name__=m,i={i}"), NOW - 1000 + at, 1.0)).collect()
+    };
+    write(&store, &rows(0)).unwrap();
+    store.compact().unwrap();
+    store.close();
+    drop(store);
+    let catalogs = shard_files(dir.path(), "index.db");
+    let read = || -> Vec<Vec<u8>> { catalogs.iter().map(|c| std::fs::read(c).unwrap()).collect() };
+    let write_back = |all: &[Vec<u8>]| {
+        catalogs.iter().zip(all).for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+    };
+    let old = read();
+    let store = open(dir.path());
+    write(&store, &rows(1)).unwrap();
+    store.compact().unwrap();
+    let expected = everything(&store);
+    store.close();
+    drop(store);
+    let (new, files) = (read(), chunk_files(dir.path()));
+    write_back(&old);
+    let error = open_at(dir.path(), NOW).err().unwrap();
+    assert!(
+        matches!(error, StorageError::OldCatalog { .. } | StorageError::ChunkFile(_)),
+        "{error}"
+    );
+    assert_eq!(chunk_files(dir.path()), files);
+    write_back(&new);
+    assert_eq!(everything(&open(dir.path())), expected);
+}

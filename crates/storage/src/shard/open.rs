@@ -1,6 +1,6 @@
 //! Opening a shard: its index from the catalog, its chunk files, and nothing else on the disk.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -24,8 +24,9 @@ pub(crate) struct Opened {
     pub shard: Shard,
     /// The last log index that is in chunk files.
     pub flushed: u64,
-    /// Files of an unfinished flush or compaction, deleted.
-    pub leftovers: usize,
+    /// Files that the manifest does not name: of an unfinished flush or compaction, if the catalog is
+    /// the log's.
+    pub leftovers: Vec<PathBuf>,
 }
 
 impl Shard {
@@ -48,7 +49,7 @@ impl Shard {
         let mut head = Head::default();
         head.define_below(index.next());
         let named = catalog.files()?;
-        let leftovers = remove_unknown(&*files, &chunks_dir, &named)?;
+        let leftovers = unknown(&*files, &chunks_dir, &named)?;
         let mut chunk_files = Vec::new();
         for name in &named {
             chunk_files.push(Arc::new(ChunkFile::open(&*files, &chunks_dir.join(name))?));
@@ -130,15 +131,9 @@ fn has_chunk_files(files: &dyn Files, dir: &Path) -> Result<bool, StorageError> 
     Ok(names.iter().any(|name| name.ends_with(chunk_file::EXTENSION)))
 }
 
-/// Deletes what the manifest does not name: it was never published.
-fn remove_unknown(files: &dyn Files, dir: &Path, named: &[String]) -> Result<usize, StorageError> {
-    let mut removed = 0;
-    for name in files.list(dir).map_err(|e| StorageError::io("list", dir, e))? {
-        if !named.contains(&name) {
-            let path = dir.join(&name);
-            files.remove(&path).map_err(|e| StorageError::io("remove", &path, e))?;
-            removed += 1;
-        }
-    }
-    Ok(removed)
+/// What the manifest does not name: it was never published.
+fn unknown(files: &dyn Files, dir: &Path, named: &[String]) -> Result<Vec<PathBuf>, StorageError> {
+    let names = files.list(dir).map_err(|e| StorageError::io("list", dir, e))?;
+    let unknown = names.iter().filter(|name| !named.contains(name));
+    Ok(unknown.map(|name| dir.join(name)).collect())
 }

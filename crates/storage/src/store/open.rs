@@ -60,16 +60,21 @@ impl Store {
             Arc::new(BlockCache::new(config.block_cache_bytes, &config.memory, metrics.clone()));
         let opened = open_shards(&config, &files, node.shards, &block_cache, &metrics)?;
         let mut flushed = BTreeMap::new();
-        let mut shards = Vec::new();
-        for Opened { shard, flushed: upto, leftovers } in opened {
+        let (mut shards, mut leftovers) = (Vec::new(), Vec::new());
+        for Opened { shard, flushed: upto, leftovers: own } in opened {
             flushed.insert(u32::from(shard.number), upto);
-            recovery.leftovers += leftovers;
+            leftovers.extend(own);
             shards.push(Arc::new(shard));
         }
         let mut log = open_log(&config, &node, &files, &mut recovery)?;
         check_reach(&mut log, &dir.join("wal"), &flushed)?;
         let now = clock();
         replay(&log, &shards, &flushed, now, &mut recovery)?;
+        // Not before: to an older catalog, what was published since would be left over.
+        for path in &leftovers {
+            files.remove(path).map_err(|e| StorageError::io("remove", path, e))?;
+        }
+        recovery.leftovers = leftovers.len();
         let next = (0u32..).zip(&shards).map(|(group, _)| {
             let logged = log.last_index(group).unwrap_or(0);
             logged.max(flushed[&group]) + 1
