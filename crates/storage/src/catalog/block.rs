@@ -8,9 +8,11 @@ use metricstor_model::SeriesId;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Series of a block; more would make the last, growing one expensive to rewrite.
-pub(super) const SERIES_MAX: usize = 4096;
+const SERIES_MAX: usize = 4096;
 /// A block is also full when its texts are this long together, in bytes.
 const TEXT_SIZE_MAX: usize = 1 << 20;
+/// Uncompressed bytes up to which a block is filled up.
+const FILLED_SIZE_MAX: usize = 4 << 20;
 /// Uncompressed bytes; more is damage, not data.
 const BODY_SIZE_MAX: usize = 64 << 20;
 /// Format version, the first byte under the checksum.
@@ -122,6 +124,18 @@ impl BlockBuilder {
 }
 
 impl Block {
+    /// May the series of another block be added to this one?
+    pub(super) fn has_room_for(&self, more: &Self) -> bool {
+        (self.count + more.count) as usize <= SERIES_MAX
+            && self.body_size() + more.body_size() <= FILLED_SIZE_MAX
+    }
+
+    /// Uncompressed bytes, or as good as endless if nothing says how many.
+    fn body_size(&self) -> usize {
+        let field = self.bytes.get(5..HEADER_SIZE).and_then(|bytes| bytes.try_into().ok());
+        field.map_or(BODY_SIZE_MAX, |field| u32::from_le_bytes(field) as usize)
+    }
+
     /// Over what stands beside the bytes, and all of them but the checksum itself.
     fn checksum(&self) -> u32 {
         let beside = [self.first, self.last, self.count].map(u32::to_le_bytes);

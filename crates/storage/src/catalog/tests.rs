@@ -285,3 +285,20 @@ fn a_later_version_is_refused_by_name() {
     drop(catalog);
     assert!(matches!(Catalog::open(&path, 0), Err(CatalogError::Version { found: 99, .. })));
 }
+
+#[test]
+fn series_with_long_labels_never_make_a_block_that_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    let mut catalog = Catalog::open(&path, 0).unwrap();
+    let mut index = Index::default();
+    for i in 0..150 {
+        let long = format!("{i}{}", "x".repeat(500_000));
+        let labels = Labels::from_pairs([("__name__", "m"), ("i", long.as_str())]).unwrap();
+        index.create(SeriesId::of("", &labels), labels.iter());
+    }
+    let mut blocks = (0..150).map(|series| block(&index, [series]));
+    let publication = Publication { new_series: Some(&mut blocks), ..Publication::default() };
+    catalog.publish(publication).unwrap();
+    assert_eq!(catalog.load_series().unwrap().len(), 150);
+}

@@ -7,7 +7,7 @@ use rusqlite::{
     CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params,
 };
 
-use super::block::{Block, BlockBuilder, Decoded, Flaw, SERIES_MAX};
+use super::block::{Block, BlockBuilder, Decoded, Flaw};
 use super::{Catalog, CatalogError, schema};
 use crate::chunk_file::FileSummary;
 use crate::tombstone::Tombstone;
@@ -92,7 +92,7 @@ impl Writer<'_> {
         for block in blocks {
             self.set_if_higher("next", i64::from(block.last) + 1)?;
             match self.last_block()? {
-                Some((number, last)) if (last.count + block.count) as usize <= SERIES_MAX => {
+                Some((number, last)) if last.has_room_for(&block) => {
                     let merged =
                         merge(&last, &block).map_err(|flaw| Failed::Block(number, flaw))?;
                     self.put_block(Some(number), &merged)?;
