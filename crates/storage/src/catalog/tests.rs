@@ -302,3 +302,18 @@ fn series_with_long_labels_never_make_a_block_that_cannot_be_read() {
     catalog.publish(publication).unwrap();
     assert_eq!(catalog.load_series().unwrap().len(), 150);
 }
+
+/// SQLite refuses to empty its log while a statement of the connection reads; a full disk does too.
+#[test]
+fn what_is_committed_is_published_also_when_the_log_cannot_be_emptied() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut catalog = Catalog::open(&dir.path().join("index.db"), 0).unwrap();
+    let mut statement = catalog.connection.prepare("SELECT name FROM position").unwrap();
+    let mut rows = statement.query([]).unwrap();
+    rows.next().unwrap();
+    std::mem::forget(rows);
+    std::mem::forget(statement);
+    let publication = Publication { flushed: Some(5), ..Publication::default() };
+    catalog.publish(publication).unwrap();
+    assert_eq!(catalog.flushed().unwrap(), 5);
+}

@@ -42,7 +42,8 @@ impl From<rusqlite::Error> for Failed {
 }
 
 impl Catalog {
-    /// Applies a change whole or not at all; durable when this returns.
+    /// Applies a change whole or not at all; durable when this returns. An error says that nothing was
+    /// changed: who removed series goes on to use them.
     pub fn publish(&mut self, publication: Publication<'_>) -> Result<(), CatalogError> {
         let behavior = TransactionBehavior::Immediate;
         let transaction = self.connection.transaction_with_behavior(behavior);
@@ -50,12 +51,15 @@ impl Catalog {
             Writer(&transaction).write(publication)?;
             Ok(transaction.commit()?)
         });
-        // A damaged write-ahead log would silently undo commits: none is kept.
-        let published = published.and_then(|()| Ok(checkpoint(&self.connection)?));
         published.map_err(|failed| match failed {
             Failed::Sqlite(error) => self.error(error),
             Failed::Block(block, flaw) => self.damaged(format!("series block {block}: {flaw}")),
-        })
+        })?;
+        // A damaged write-ahead log would silently undo commits: none is kept, if the disk has room.
+        if let Err(error) = checkpoint(&self.connection) {
+            tracing::warn!(path = %self.path.display(), %error, "committed, and still to be put in place");
+        }
+        Ok(())
     }
 }
 
