@@ -146,3 +146,18 @@ fn a_disk_that_cannot_be_read_fails_the_query_and_not_the_process() {
     selection.read(0, TimeRange::ALL, &mut samples).unwrap();
     assert_eq!(samples.len(), 1);
 }
+
+/// A snapshot and a deletion of many series rely on it.
+#[test]
+fn a_flush_that_goes_on_writes_also_what_came_since() {
+    let mut case = Case::new();
+    let store = case.open();
+    case.try_write(&store).unwrap();
+    case.disk.fail(Operation::Rename, 0, u64::MAX, ErrorKind::ReadOnlyFilesystem);
+    store.compact().unwrap_err();
+    case.disk.heal();
+    case.try_write(&store).unwrap();
+    store.compact().unwrap();
+    assert_eq!(store.statistics().head_samples, 0);
+    case.check(&store, "after the flush");
+}

@@ -37,11 +37,16 @@ impl Shard {
     /// more, or `None` when there was nothing to write.
     pub fn flush(&self) -> Result<Option<u64>, StorageError> {
         let mut maintenance = self.maintenance();
+        // What an earlier flush left unfinished is not all.
+        let earlier = self.publish_pending(&mut maintenance)?;
+        maintenance.pending = self.freeze();
+        Ok(self.publish_pending(&mut maintenance)?.or(earlier))
+    }
+
+    /// Writes out what is frozen, if something is.
+    fn publish_pending(&self, maintenance: &mut Maintenance) -> Result<Option<u64>, StorageError> {
         let started = std::time::Instant::now();
-        if maintenance.pending.is_none() {
-            maintenance.pending = self.freeze();
-        }
-        let Maintenance { catalog, pending } = &mut *maintenance;
+        let Maintenance { catalog, pending } = maintenance;
         let Some(flush) = pending.as_ref() else { return Ok(None) };
         let frozen = flush.frozen.as_deref();
         let written = frozen.map(|frozen| self.write_file(frozen, flush.upto)).transpose()?;
