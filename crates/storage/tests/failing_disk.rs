@@ -28,8 +28,13 @@ impl Case {
     }
 
     fn open(&self) -> Store {
+        self.open_at(NOW, 64 << 20)
+    }
+
+    fn open_at(&self, now: i64, flush_head_bytes: usize) -> Store {
         let disk = Arc::new(self.disk.clone());
-        let (store, _) = open_with(self.dir.path(), disk, NOW, |config| {
+        let (store, _) = open_with(self.dir.path(), disk, now, |config| {
+            config.flush_head_bytes = flush_head_bytes;
             config.shards = 2;
             config.log_segment_bytes = 64 << 10;
             config.reserve_bytes = 256 << 10;
@@ -160,4 +165,22 @@ fn a_flush_that_goes_on_writes_also_what_came_since() {
     store.compact().unwrap();
     assert_eq!(store.statistics().head_samples, 0);
     case.check(&store, "after the flush");
+}
+
+#[test]
+fn what_is_too_old_goes_also_when_nothing_can_be_flushed() {
+    let mut case = Case::new();
+    let old = NOW - 14 * 24 * 3_600_000;
+    let store = case.open();
+    write(&store, &[("__name__=old".to_owned(), old, 1.0)]).unwrap();
+    store.compact().unwrap();
+    drop(store);
+    case.disk.fail(Operation::Create, 0, u64::MAX, ErrorKind::ReadOnlyFilesystem);
+    let store = case.open_at(NOW + 2 * 24 * 3_600_000, 1);
+    case.try_write(&store).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while store.statistics().chunk_files > 0 {
+        assert!(std::time::Instant::now() < deadline, "the old file stays");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
 }

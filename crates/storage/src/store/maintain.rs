@@ -79,9 +79,10 @@ impl Inner {
     pub(super) fn flush_and_expire(&self) {
         let now = (self.clock)();
         for shard in &self.shards.shards {
-            let expire = || self.spend(|| shard.expire(self.oldest()));
-            let done = self.flush_if_due(shard, now).and_then(|()| expire());
-            if let Err(error) = done {
+            // Each for itself: a flush may have to wait for the space that what is too old takes.
+            let flushed = self.flush_if_due(shard, now);
+            let expired = self.spend(|| shard.expire(self.oldest()));
+            for error in [flushed.err(), expired.err()].into_iter().flatten() {
                 tracing::error!(shard = shard.number, %error, "maintenance failed, will try again");
             }
         }
