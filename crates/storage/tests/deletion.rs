@@ -183,3 +183,22 @@ fn what_is_deleted_in_a_copy_is_gone_there() {
     copy.delete(&series(2), TimeRange::ALL).unwrap();
     assert_eq!(everything(&copy).len(), 40);
 }
+
+#[test]
+fn what_is_deleted_stays_deleted_in_a_copy_without_heads() {
+    let dir = tempfile::tempdir().unwrap();
+    let one_shard = |config: &mut StoreConfig| config.shards = 1;
+    let (store, _) = open_with(dir.path(), Arc::new(Disk), NOW, one_shard).unwrap();
+    write(&store, &rows(0..20)).unwrap();
+    store.compact().unwrap();
+    store.delete(&series(1), TimeRange::ALL).unwrap();
+    let name = store.snapshot("copy", false).unwrap();
+    let copy = dir.path().join("snapshots").join(name);
+    let again = open(&copy);
+    assert_eq!(everything(&again).len(), 60);
+    // What comes later is none of that deletion's.
+    write(&again, &rows(0..20)).unwrap();
+    again.compact().unwrap();
+    drop(again);
+    assert_eq!(everything(&open(&copy)).len(), 80);
+}

@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Shard;
+use crate::catalog::{Catalog, Publication};
 use crate::error::StorageError;
+use crate::tombstone::Tombstone;
 
 impl Shard {
     /// Links the chunk files and copies the catalog into an existing directory, and returns the log
@@ -17,7 +20,17 @@ impl Shard {
             fs::hard_link(&from, chunks.join(&name))
                 .map_err(|e| StorageError::io("link", &from, e))?;
         }
-        maintenance.catalog.copy_to(&dir.join("index.db"))?;
-        Ok(maintenance.catalog.flushed()?)
+        let copy = dir.join("index.db");
+        maintenance.catalog.copy_to(&copy)?;
+        let flushed = maintenance.catalog.flushed()?;
+        let files = self.files();
+        let logged = files.tombstones().iter().filter(|t| t.position > flushed);
+        let logged: Vec<Arc<Tombstone>> = logged.cloned().collect();
+        let Some(last) = logged.last() else { return Ok(flushed) };
+        // What hides samples of these files goes with them, and the copy's log begins behind it.
+        let (tombstones, upto) = (logged.as_slice(), last.position);
+        let publication = Publication { tombstones, flushed: Some(upto), ..Publication::default() };
+        Catalog::open(&copy, u32::from(self.number))?.publish(publication)?;
+        Ok(upto)
     }
 }
