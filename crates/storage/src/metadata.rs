@@ -14,8 +14,15 @@ use serde::{Deserialize, Serialize};
 /// The newest metadata of each metric name.
 #[derive(Default)]
 pub struct MetadataStore {
-    metrics: RwLock<BTreeMap<String, Description>>,
+    metrics: RwLock<Metrics>,
     changed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Metrics {
+    by_name: BTreeMap<String, Description>,
+    /// Bytes of all texts.
+    size: usize,
 }
 
 /// One metric's metadata.
@@ -28,8 +35,9 @@ pub struct Description {
 
 /// Metric names kept; a flood of others is not remembered.
 const METRICS_MAX: usize = 100_000;
-/// Bytes of help text kept.
-const HELP_SIZE_MAX: usize = 4096;
+/// Bytes kept of a help text or a unit, and of all texts together. A longer name is not remembered.
+const TEXT_SIZE_MAX: usize = 4096;
+const SIZE_MAX: usize = 64 << 20;
 
 impl MetadataStore {
     /// Remembers what a request says, replacing what was said before.
@@ -40,34 +48,21 @@ impl MetadataStore {
         // Most of it is repeated word for word, and by some senders with every sample.
         let news: Vec<&Metadata<'_>> = {
             let metrics = self.metrics.read().unwrap_or_else(PoisonError::into_inner);
-            let is_news = |m: &&Metadata<'_>| metrics.get(m.metric).is_none_or(|d| !d.says(m));
+            let is_news =
+                |m: &&Metadata<'_>| metrics.by_name.get(m.metric).is_none_or(|d| !d.says(m));
             all.iter().filter(is_news).collect()
         };
         if news.is_empty() {
             return;
         }
         let mut metrics = self.metrics.write().unwrap_or_else(PoisonError::into_inner);
-        for metadata in news {
-            let description = Description {
-                kind: metadata.kind.to_owned(),
-                help: cut(metadata.help).to_owned(),
-                unit: metadata.unit.to_owned(),
-            };
-            if let Some(known) = metrics.get_mut(metadata.metric) {
-                if *known != description {
-                    *known = description;
-                    self.changed.store(true, Ordering::Relaxed);
-                }
-            } else if metrics.len() < METRICS_MAX && !metadata.metric.is_empty() {
-                metrics.insert(metadata.metric.to_owned(), description);
-                self.changed.store(true, Ordering::Relaxed);
-            }
-        }
+        let noted = news.into_iter().filter(|metadata| metrics.note(metadata)).count();
+        self.changed.fetch_or(noted > 0, Ordering::Relaxed);
     }
 
     /// What was saved at `path`; nothing if the file is missing or not as written.
     pub(crate) fn load(path: &Path) -> Self {
-        let metrics = match std::fs::read(path) {
+        let by_name = match std::fs::read(path) {
             Ok(bytes) => parse(&bytes).unwrap_or_else(|| {
                 tracing::warn!(path = %path.display(), "begun anew, for the file is damaged");
                 BTreeMap::new()
@@ -78,7 +73,8 @@ impl MetadataStore {
                 BTreeMap::new()
             }
         };
-        Self { metrics: RwLock::new(metrics), changed: AtomicBool::new(false) }
+        let size = by_name.iter().map(|(name, description)| description.size(name)).sum();
+        Self { metrics: RwLock::new(Metrics { by_name, size }), changed: AtomicBool::new(false) }
     }
 
     /// Saves what changed since the last time.
@@ -88,7 +84,7 @@ impl MetadataStore {
         }
         let text = {
             let metrics = self.metrics.read().unwrap_or_else(PoisonError::into_inner);
-            serde_json::to_vec(&*metrics)?
+            serde_json::to_vec(&metrics.by_name)?
         };
         write(path, &text).inspect_err(|_| self.changed.store(true, Ordering::Relaxed))
     }
@@ -100,22 +96,49 @@ impl MetadataStore {
             |(name, description): (&String, &Description)| (name.clone(), description.clone());
         match metric {
             Some(metric) => {
-                metrics.get_key_value(metric).map(own).into_iter().take(limit).collect()
+                metrics.by_name.get_key_value(metric).map(own).into_iter().take(limit).collect()
             }
-            None => metrics.iter().take(limit).map(own).collect(),
+            None => metrics.by_name.iter().take(limit).map(own).collect(),
         }
     }
 }
 
-impl Description {
-    fn says(&self, metadata: &Metadata<'_>) -> bool {
-        self.kind == metadata.kind && self.help == cut(metadata.help) && self.unit == metadata.unit
+impl Metrics {
+    /// Remembers what is said of a metric if there is room; true if that is news.
+    fn note(&mut self, metadata: &Metadata<'_>) -> bool {
+        let Metadata { metric, kind, help, unit } = *metadata;
+        let (help, unit) = (cut(help).to_owned(), cut(unit).to_owned());
+        let description = Description { kind: kind.to_owned(), help, unit };
+        let known = self.by_name.get(metric);
+        let may_be_known = !metric.is_empty() && metric.len() <= TEXT_SIZE_MAX;
+        let is_let_in = may_be_known && self.by_name.len() < METRICS_MAX;
+        let others = self.size - known.map_or(0, |known| known.size(metric));
+        let size = others + description.size(metric);
+        if size > SIZE_MAX || known == Some(&description) || (known.is_none() && !is_let_in) {
+            return false;
+        }
+        self.size = size;
+        self.by_name.insert(metric.to_owned(), description);
+        true
     }
 }
 
-/// As much of a help text as is kept.
-fn cut(help: &str) -> &str {
-    &help[..help.floor_char_boundary(HELP_SIZE_MAX)]
+impl Description {
+    /// Bytes of its texts and the metric's name.
+    fn size(&self, metric: &str) -> usize {
+        metric.len() + self.kind.len() + self.help.len() + self.unit.len()
+    }
+
+    fn says(&self, metadata: &Metadata<'_>) -> bool {
+        self.kind == metadata.kind
+            && self.help == cut(metadata.help)
+            && self.unit == cut(metadata.unit)
+    }
+}
+
+/// As much of a text as is kept.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_SIZE_MAX)]
 }
 
 /// The checksum of the rest, in hexadecimal, then a line end, then the rest.
@@ -172,5 +195,26 @@ mod tests {
             let found = MetadataStore::load(&path).get(None, 10);
             assert!(found.is_empty() || found == store.get(None, 10), "byte {at}");
         }
+    }
+
+    #[test]
+    fn texts_of_any_length_take_bounded_memory() {
+        let store = MetadataStore::default();
+        let long = "x".repeat(1 << 20);
+        store.note(&[Metadata { metric: "up", kind: "gauge", help: &long, unit: &long }]);
+        store.note(&[Metadata { metric: &long, kind: "gauge", help: "", unit: "" }]);
+        let found = store.get(None, 10);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].1.help.len(), found[0].1.unit.len()), (TEXT_SIZE_MAX, TEXT_SIZE_MAX));
+        let names: Vec<String> = (0..20_000).map(|i| format!("m{i}")).collect();
+        let of = |metric| Metadata { metric, kind: "gauge", help: &long, unit: "" };
+        names.iter().for_each(|name| store.note(&[of(name)]));
+        let size: usize = store.get(None, 30_000).iter().map(|(_, d)| d.help.len()).sum();
+        assert!(size <= SIZE_MAX, "{size}");
+        // Who is known may say something shorter, and that makes room.
+        store.note(&[Metadata { metric: "m0", kind: "gauge", help: "short", unit: "" }]);
+        assert_eq!(store.get(Some("m0"), 1)[0].1.help, "short");
+        store.note(&[Metadata { metric: "m0", kind: "gauge", help: &long, unit: "" }]);
+        assert_eq!(store.get(Some("m0"), 1)[0].1.help.len(), TEXT_SIZE_MAX);
     }
 }
