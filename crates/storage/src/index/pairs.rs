@@ -16,6 +16,9 @@ use super::texts::{Place, Texts};
 /// With so many values that came late, and more than are in order, it is as well to look at all.
 const LATE_MAX: usize = 256;
 
+/// Texts are rewritten for no smaller part of the numbers than this.
+const STALE_PART: usize = 8;
+
 #[derive(Default)]
 pub(super) struct Pairs {
     pairs: Vec<Pair>,
@@ -26,6 +29,8 @@ pub(super) struct Pairs {
     by_name: Table,
     /// Numbers of pairs that no series carries any more.
     free: Vec<u32>,
+    /// Texts of freed pairs, also of those whose numbers were given out again.
+    stale: usize,
 }
 
 struct Pair {
@@ -171,6 +176,7 @@ impl Pairs {
                 let hash = hash(name, value);
                 self.by_text.remove(hash, number);
                 self.free.push(number);
+                self.stale += 1;
             }
         }
         names.sort_unstable();
@@ -181,7 +187,9 @@ impl Pairs {
             name.series.optimize();
             name.retain(|pair| !self.pairs[pair as usize].series.is_empty());
         }
-        if self.free.len() > self.pairs.len() / 2 {
+        let living = self.pairs.len() - self.free.len();
+        // Every number is looked at: not for a few texts.
+        if self.stale > living.max(self.pairs.len() / STALE_PART) {
             self.rewrite_texts();
         }
     }
@@ -194,7 +202,7 @@ impl Pairs {
             let (name, value) = self.texts.get(pair.text).texts();
             pair.text = if pair.series.is_empty() { empty } else { texts.push(name, value) };
         }
-        self.texts = texts;
+        (self.texts, self.stale) = (texts, 0);
     }
 
     /// Makes everything as small as it can be.

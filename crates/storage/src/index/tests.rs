@@ -66,6 +66,26 @@ fn check(index: &Index, expected: &BTreeMap<u32, Labels>, sets: &[Vec<Matcher>])
     }
 }
 
+/// Each time all texts are copied, and new series wait.
+#[test]
+fn texts_are_rewritten_once_for_many_removals() {
+    let mut index = Index::default();
+    for i in 0..10_000 {
+        let value = format!("{i}");
+        let pairs = || std::iter::once(("pod", value.as_str()));
+        index.create(SeriesId::of_pairs("", pairs()), pairs());
+    }
+    let mut rewritten = 0;
+    let text = |index: &Index| index.pairs(9_999).map(|(_, value)| value.as_ptr()).next().unwrap();
+    for first in (0..9_900).step_by(50) {
+        let before = text(&index);
+        index.remove(&(first..first + 50).collect());
+        rewritten += i32::from(text(&index) != before);
+    }
+    assert!((1..10).contains(&rewritten), "{rewritten} times");
+    assert_eq!(index.pairs(9_999).next(), Some(("pod", "9999")));
+}
+
 #[test]
 fn what_is_forgotten_has_no_labels_among_others() {
     let mut index = Index::default();
