@@ -202,3 +202,26 @@ fn what_is_deleted_stays_deleted_in_a_copy_without_heads() {
     drop(again);
     assert_eq!(everything(&open(&copy)).len(), 80);
 }
+
+/// Or a log that gets nothing else would grow for ever.
+#[test]
+fn deletions_alone_are_flushed_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let at_once = |config: &mut StoreConfig| config.flush_interval = Duration::ZERO;
+    let (store, _) = open_with(dir.path(), Arc::new(Disk), NOW, at_once).unwrap();
+    write(&store, &rows(0..2)).unwrap();
+    store.compact().unwrap();
+    store.delete(&series(1), TimeRange::ALL).unwrap();
+    store.delete(&series(77), TimeRange::ALL).unwrap();
+    drop(store);
+    let started = Instant::now();
+    loop {
+        let (store, found) = open_with(dir.path(), Arc::new(Disk), NOW, at_once).unwrap();
+        if found.replayed_entries == 0 {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "{found:?}");
+        std::thread::sleep(Duration::from_millis(1500));
+        drop(store);
+    }
+}

@@ -103,10 +103,12 @@ impl Shard {
     }
 
     /// Applies a deletion: what earlier entries stored is hidden from here on.
-    pub fn delete(&self, tombstone: &Tombstone, log_index: u64) {
+    pub fn delete(&self, tombstone: &Tombstone, log_index: u64, now: i64) {
         let tombstone = Arc::new(Tombstone { position: log_index, ..tombstone.clone() });
         let mut live = self.live_mut();
         live.applied = log_index;
+        // Without a sample, too: only a flush makes the log shorter.
+        live.head_since.get_or_insert(now);
         if tombstone.series.is_empty() {
             return;
         }

@@ -73,7 +73,7 @@ struct Live {
     logged_samples: u64,
     /// Deletions that only the log has.
     unpublished_tombstones: Vec<Arc<Tombstone>>,
-    /// When the oldest sample of the head arrived; milliseconds since the epoch.
+    /// When the oldest entry that is not frozen arrived; milliseconds since the epoch.
     head_since: Option<i64>,
 }
 

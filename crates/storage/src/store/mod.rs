@@ -83,9 +83,10 @@ struct Shards {
 impl Apply for Shards {
     fn apply(&self, part: &Part, log_index: u64, outcome: &mut WriteOutcome) {
         let shard = &self.shards[usize::from(part.shard)];
+        let now = (self.clock)();
         match &part.change {
-            Change::Write(batch) => shard.apply(batch, log_index, (self.clock)(), outcome),
-            Change::Delete(tombstone) => shard.delete(tombstone, log_index),
+            Change::Write(batch) => shard.apply(batch, log_index, now, outcome),
+            Change::Delete(tombstone) => shard.delete(tombstone, log_index, now),
         }
     }
 }

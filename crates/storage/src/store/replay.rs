@@ -77,7 +77,7 @@ fn apply(shard: &Shard, queue: &Receiver<Logged>, now: i64) -> Result<Applied, S
                 applied.samples += (batch.timestamps.len() + batch.histograms.len()) as u64;
                 shard.replay(batch, index, now, &mut WriteOutcome::default());
             }
-            Change::Delete(tombstone) => shard.delete(tombstone, index),
+            Change::Delete(tombstone) => shard.delete(tombstone, index, now),
         }
     }
     Ok(applied)
