@@ -93,11 +93,12 @@ impl View {
         name: &str,
         sets: &[Vec<Matcher>],
         range: TimeRange,
+        limit: usize,
     ) -> Result<Vec<String>, SelectError> {
         if self.knows_nothing_of(range) || self.hides_tenant && name == TENANT_LABEL {
             return Ok(Vec::new());
         }
-        self.store.label_values(name, &self.all_narrowed(sets), range)
+        self.store.label_values(name, &self.all_narrowed(sets), range, limit)
     }
 
     /// As [`Store::exemplars`].
@@ -134,7 +135,7 @@ impl View {
         if !self.within[0].matches_empty() {
             return Ok(Vec::new());
         }
-        let seen = self.label_values(METRIC_NAME, &[], TimeRange::ALL)?;
+        let seen = self.label_values(METRIC_NAME, &[], TimeRange::ALL, usize::MAX)?;
         let seen: HashSet<&str> = seen.iter().map(String::as_str).collect();
         let mut all = self.store.metadata().get(metric, usize::MAX);
         // Descriptions are kept for metrics, while a histogram's series have names of their own.

@@ -162,7 +162,7 @@ impl Run {
             let found = store.label_names(&sets, range).unwrap();
             assert!(found.is_sorted(), "{found:?}");
             between(&names(&some), found.into_iter(), &names(&known));
-            let found = store.label_values(name, &sets, range).unwrap();
+            let found = store.label_values(name, &sets, range, usize::MAX).unwrap();
             assert!(found.is_sorted(), "{found:?}");
             between(&values(name, &some), found.into_iter(), &values(name, &known));
         }
@@ -207,7 +207,11 @@ impl Run {
         between(&some, found.iter().map(text), &some);
         assert_eq!(store.statistics().series, some.len());
         let pods = values("pod", &some);
-        between(&pods, store.label_values("pod", &[], TimeRange::ALL).unwrap().into_iter(), &pods);
+        between(
+            &pods,
+            store.label_values("pod", &[], TimeRange::ALL, usize::MAX).unwrap().into_iter(),
+            &pods,
+        );
         let names = names(&some);
         between(&names, store.label_names(&[], TimeRange::ALL).unwrap().into_iter(), &names);
     }

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use metricstor_model::{Matcher, Need, Samples, SeriesSet, TimeRange};
+use metricstor_model::{Matcher, Need, Samples, SelectError, SeriesSet, TimeRange};
+use metricstor_storage::files::Disk;
 use proptest::prelude::*;
 
 mod support;
-use support::{NOW, Row, open, write};
+use support::{NOW, Row, open, open_with, write};
 
 /// Some series in files, some in memory, most in both; of three metrics.
 fn rows(steps: std::ops::Range<i64>) -> Vec<Row> {
@@ -215,4 +217,37 @@ fn of_many_series_the_first_are_answered() {
         let (first, cut) = store.series(&all, TimeRange::ALL, limit).unwrap();
         assert!(first == every[..limit] && cut == (limit < 40_000), "{limit}");
     }
+}
+
+#[test]
+fn of_many_values_the_first_are_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let budget = metricstor_memory::Budget::new(64 << 20);
+    let memory = budget.clone();
+    let (store, _) = open_with(dir.path(), Arc::new(Disk), NOW, |config| {
+        (config.shards, config.memory) = (2, memory);
+    })
+    .unwrap();
+    let value = |i: i64| format!("{:06}", i * 7919 % 80_021);
+    for first in (0..80_000).step_by(20_000) {
+        let name = |i: i64| format!("__name__=m{},i={}", i % 2, value(i));
+        let rows: Vec<Row> = (first..first + 20_000).map(|i| (name(i), NOW, 1.0)).collect();
+        write(&store, &rows).unwrap();
+    }
+    let mut every: Vec<String> = (0..80_000).map(value).collect();
+    every.sort();
+    let some: Vec<String> = (0..80_000).filter(|i| i % 2 == 1).map(value).collect();
+    let odd = [vec![Matcher::equal("__name__", "m1")]];
+    let values = |sets, limit| store.label_values("i", sets, TimeRange::ALL, limit);
+    for limit in [0, 1, 999, 20_000, 80_000, usize::MAX] {
+        assert!(values(&[], limit).unwrap() == every[..limit.min(80_000)], "{limit}");
+        let found = values(&odd, limit).unwrap();
+        let mut some = some.clone();
+        some.sort();
+        assert!(found == some[..limit.min(40_000)], "{limit}");
+    }
+    let mut rest = budget.permit();
+    rest.set(budget.limit() - budget.held() - (2 << 20));
+    assert!(matches!(values(&[], usize::MAX), Err(SelectError::LimitExceeded { .. })));
+    assert_eq!(values(&[], 10).unwrap().len(), 10);
 }

@@ -44,7 +44,10 @@ fn a_tenant_is_found_by_its_label_and_names_are_cheap_without_tenants() {
     let shop = stamping(TENANT_LABEL, "shop");
     write_as(&shop, &store, &[row("__name__=theirs,till=1", 1.0)]).unwrap();
     assert_eq!(store.label_names(&common, TimeRange::ALL).unwrap(), ["__name__", "job"]);
-    assert_eq!(store.label_values("__name__", &common, TimeRange::ALL).unwrap(), ["common"]);
+    assert_eq!(
+        store.label_values("__name__", &common, TimeRange::ALL, usize::MAX).unwrap(),
+        ["common"]
+    );
     assert_eq!(store.select(&common[0]).unwrap().len(), 1);
     let forged = row(&format!("__name__=up,{TENANT_LABEL}=shop"), 1.0);
     let outcome = write(&store, &[forged]).unwrap();

@@ -184,8 +184,8 @@ fn label_names_values_and_series_follow_matchers() {
     write(&store, &rows(0)).unwrap();
     let of = |name: &str| vec![vec![Matcher::equal("__name__", name)]];
     assert_eq!(store.label_names(&[], TimeRange::ALL).unwrap(), ["__name__", "i"]);
-    assert_eq!(store.label_values("__name__", &[], TimeRange::ALL).unwrap().len(), 5);
-    assert_eq!(store.label_values("i", &of("m1"), TimeRange::ALL).unwrap().len(), 10);
+    assert_eq!(store.label_values("__name__", &[], TimeRange::ALL, usize::MAX).unwrap().len(), 5);
+    assert_eq!(store.label_values("i", &of("m1"), TimeRange::ALL, usize::MAX).unwrap().len(), 10);
     let (series, cut) = store.series(&of("m1"), TimeRange::ALL, 3).unwrap();
     assert_eq!((series.len(), cut), (3, true));
     let old = TimeRange::new(0, 1);

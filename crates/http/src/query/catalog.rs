@@ -101,7 +101,9 @@ pub async fn label_values(
     ask.short = few.is_some() || is_everything(&form, &view) && few_values();
     run(&app, &caller, ask, move |reading, sink| {
         let selectors = few.map_or_else(|| selectors(reading.app, &form), Ok)?;
-        let rows = reading.view.label_values(&name, &selectors, lookup.range)?;
+        // One more says that some are left off.
+        let limit = lookup.limit.saturating_add(1);
+        let rows = reading.view.label_values(&name, &selectors, lookup.range, limit)?;
         write_texts(sink, &rows, lookup.limit)?;
         Ok(())
     })

@@ -73,7 +73,9 @@ async fn search(
         let (view, selectors) = (&reading.view, selectors(reading.app, &form)?);
         let texts = match &of {
             Of::Names => view.label_names(&selectors, parameters.range)?,
-            Of::Values(label) => view.label_values(label, &selectors, parameters.range)?,
+            Of::Values(label) => {
+                view.label_values(label, &selectors, parameters.range, usize::MAX)?
+            }
         };
         let rows = ranked(texts, &parameters, reading)?;
         write(sink, call, &rows, &parameters, reading)

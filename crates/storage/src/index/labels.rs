@@ -9,6 +9,14 @@ use super::postings::Postings;
 /// Series that are looked through for names of labels, at most.
 const LOOKED_THROUGH: usize = 4096;
 
+/// Where the values of a label were when somebody asked: numbers of pairs, about in the order of their
+/// values, or references of series.
+pub(crate) struct ValuePlaces {
+    name: u32,
+    among_pairs: bool,
+    pub places: Vec<u32>,
+}
+
 impl Index {
     /// Does any series carry this label, or did one?
     pub fn has_label(&self, name: &str) -> bool {
@@ -58,6 +66,46 @@ impl Index {
                 unite_unsorted(all, pairs.map(|pair| self.pairs.text(pair).1).collect());
             }
         }
+    }
+
+    /// Where the values of a label are found step by step: all of them, or those that the given series
+    /// have.
+    pub fn value_places(&self, name: &str, of: Option<&RoaringBitmap>) -> Option<ValuePlaces> {
+        let name = self.pairs.find_name(name)?;
+        let (sorted, late) = self.pairs.by_value(name);
+        let among_pairs = of.is_none_or(|of| of.len() > (sorted.len() + late.len()) as u64);
+        let places = match of {
+            Some(of) if !among_pairs => of.iter().collect(),
+            _ => [&sorted, late].concat(),
+        };
+        Some(ValuePlaces { name, among_pairs, places })
+    }
+
+    /// Adds the values that are found at some of the places, in no particular order. What was forgotten
+    /// meanwhile has none.
+    pub fn collect_values_at(
+        &self,
+        found: &ValuePlaces,
+        places: &[u32],
+        of: Option<&RoaringBitmap>,
+        out: &mut Vec<String>,
+    ) {
+        let is_wanted = |pair: &u32| {
+            let series = self.pairs.series(*pair);
+            // A number that was freed may be another name's by now.
+            self.pairs.name_of(*pair) == found.name
+                && of.map_or(!series.is_empty(), |of| !series.is_disjoint(of))
+        };
+        let value = |pair: u32| self.pairs.text(pair).1;
+        if found.among_pairs {
+            let pairs = places.iter().copied().filter(is_wanted);
+            return out.extend(pairs.map(|pair| value(pair).to_owned()));
+        }
+        let pairs = places.iter().filter_map(|series| self.pair_named(*series, found.name));
+        let mut values: Vec<&str> = pairs.map(value).collect();
+        values.sort_unstable();
+        values.dedup();
+        out.extend(values.into_iter().map(str::to_owned));
     }
 
     /// Adds the values of a name whose carriers are wanted.

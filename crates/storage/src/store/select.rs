@@ -3,6 +3,7 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
+use metricstor_memory::Permit;
 use metricstor_model::{
     Labels, METRIC_NAME, Matcher, Need, Pattern, Samples, SelectError, SeriesSet, StoredExemplar,
     TimeRange,
@@ -20,6 +21,9 @@ const FEW_OF_A_METRIC: usize = 2;
 /// Series whose labels are put together under one lock: new series wait for as many. Of more than are
 /// wanted no more than this is held in memory, or twice what is wanted.
 const LABELS_AT_ONCE: usize = 1 << 14;
+
+/// Values of a label that are copied under one lock.
+const VALUES_AT_ONCE: usize = 1 << 14;
 
 /// The series that matched, read when asked for.
 pub struct Selection {
@@ -138,26 +142,68 @@ impl Store {
         Ok(names)
     }
 
-    /// All values of a label, or those of the matching series: sorted.
+    /// The values of a label, or those of the matching series: sorted, at most `limit`.
+    ///
+    /// # Errors
+    /// `LimitExceeded` when the memory has no room for them.
     pub fn label_values(
         &self,
         name: &str,
         sets: &[Vec<Matcher>],
         range: TimeRange,
+        limit: usize,
     ) -> Result<Vec<String>, SelectError> {
         let mut values = Vec::new();
+        let mut memory = self.inner.config.memory.permit();
         for shard in &self.inner.shards.shards {
+            let is_whole = admits_all(&shard.index(), sets);
+            let series = (!is_whole).then(|| matching(shard, sets, range));
             let index = shard.index();
-            if admits_all(&index, sets) {
-                index.collect_label_values(name, None, &mut values);
-                continue;
+            if index.values_at_most(name) <= VALUES_AT_ONCE {
+                index.collect_label_values(name, series.as_ref(), &mut values);
+            } else {
+                drop(index);
+                collect_many(shard, name, series.as_ref(), limit, &mut memory, &mut values)?;
             }
-            drop(index);
-            let series = matching(shard, sets, range);
-            shard.index().collect_label_values(name, Some(&series), &mut values);
+            values.truncate(limit);
         }
         Ok(values)
     }
+}
+
+/// Adds the values of a label that has many, a step at a time; `values` is sorted, each once.
+fn collect_many(
+    shard: &Shard,
+    name: &str,
+    of: Option<&RoaringBitmap>,
+    limit: usize,
+    memory: &mut Permit,
+    values: &mut Vec<String>,
+) -> Result<(), SelectError> {
+    let Some(found) = shard.index().value_places(name, of) else { return Ok(()) };
+    let size = |values: &[String]| values.iter().map(|v| v.len() + size_of::<String>()).sum();
+    for some in found.places.chunks(VALUES_AT_ONCE) {
+        let before = values.len();
+        shard.index().collect_values_at(&found, some, of, values);
+        memory.grow(size(&values[before..])).map_err(|exceeded| SelectError::LimitExceeded {
+            limit: "memory.limit",
+            detail: exceeded.to_string(),
+        })?;
+        if values.len() / 2 > limit.max(VALUES_AT_ONCE) {
+            keep_first(values, limit);
+            memory.set(size(values));
+        }
+    }
+    keep_first(values, limit);
+    memory.set(size(values));
+    Ok(())
+}
+
+fn keep_first(values: &mut Vec<String>, limit: usize) {
+    // Not unstable: there are long runs.
+    values.sort();
+    values.dedup();
+    values.truncate(limit);
 }
 
 impl Inner {
