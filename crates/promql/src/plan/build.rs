@@ -115,7 +115,10 @@ impl Planner {
     }
 
     fn context(&self) -> DurationContext {
-        DurationContext { step: self.settings.step, range: self.grid.end - self.grid.start }
+        DurationContext {
+            step: self.settings.step,
+            range: self.grid.end.saturating_sub(self.grid.start),
+        }
     }
 
     fn at(&self, at: Option<At>) -> Option<i64> {
@@ -249,7 +252,7 @@ impl Planner {
         let milliseconds = match name {
             "start" => start,
             "end" => end,
-            "range" => end - start,
+            "range" => end.saturating_sub(start),
             "step" if start == end => 0,
             "step" => self.settings.step,
             _ => return None,

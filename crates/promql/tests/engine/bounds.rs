@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use metricstor_promql::{Answer, Engine, EngineOptions, Interrupt, QueryError, QueryTime, Value};
+use metricstor_promql::{
+    Answer, Engine, EngineOptions, Interrupt, QueryError, QueryOptions, QueryTime, Value,
+};
 
 use crate::store::{INTERVAL, Made};
 
@@ -180,4 +182,50 @@ fn samples_and_series_have_limits_of_their_own() {
     }
     let few = EngineOptions { series_max: 499, ..EngineOptions::default() };
     assert_eq!(limit(ask(&source, few, "count(x)")), "series_max");
+}
+
+#[test]
+fn no_time_or_duration_is_too_large_to_compute_with() {
+    let source = Made { series: 2, samples: 200 };
+    let mut options = EngineOptions { threads: 2, samples_max: 1000, ..EngineOptions::default() };
+    options.syntax.experimental = true;
+    let engine = Engine::new(options).unwrap();
+    let end = 1 << 53;
+    for time in [
+        QueryTime::Instant(end),
+        QueryTime::Instant(-end),
+        QueryTime::Instant(i64::MAX),
+        QueryTime::Instant(i64::MIN),
+        QueryTime::Range { start: -end, end, step: end / 3 },
+        QueryTime::Range { start: i64::MIN, end: i64::MAX, step: i64::MAX / 2 },
+        QueryTime::Range { start: i64::MAX - 5, end: i64::MAX, step: 1 },
+        QueryTime::Range { start: 0, end: 600_000, step: i64::MAX },
+    ] {
+        for text in distant() {
+            for lookback_ms in [None, Some(i64::MAX / 1_000_000)] {
+                let options = QueryOptions { lookback_ms, ..QueryOptions::default() };
+                let result = engine.query_with(&source, &text, time, &options, &Interrupt::new());
+                assert!(!matches!(result, Err(QueryError::Parse(_))), "{text}: {result:?}");
+            }
+        }
+    }
+}
+
+/// Queries that look far away.
+fn distant() -> Vec<String> {
+    let mut texts = vec!["year()".to_owned(), "minute(vector(-1e300))".to_owned()];
+    for modifier in ["", "@ 9e15", "@ -9e15", "offset 290y", "offset -290y", "@ end() offset 290y"]
+    {
+        texts.push(format!("timestamp(x {modifier}) + hour(x {modifier})"));
+        texts.push(format!("x {modifier} + time() + range() + step() + end()"));
+        for range in ["290y", "1ms", "290y:145y", "range()", "1ms:290y"] {
+            texts.push(format!("rate(x[{range}] {modifier})"));
+            texts.push(format!("ts_of_last_over_time(x[{range}] {modifier})"));
+            texts.push(format!("predict_linear(x[{range}] {modifier}, 1e300)"));
+            texts.push(format!("deriv((rate(x[{range}] {modifier}))[290y:290y] {modifier})"));
+        }
+        texts.push(format!("rate(x[290y] smoothed {modifier})"));
+        texts.push(format!("rate(x[290y] anchored {modifier})"));
+    }
+    texts
 }

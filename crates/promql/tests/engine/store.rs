@@ -51,7 +51,7 @@ impl SeriesSet for Selected {
 
     fn read(&self, i: usize, range: TimeRange, out: &mut Samples) -> Result<(), SelectError> {
         out.clear();
-        let first = (range.start.max(0) + INTERVAL - 1) / INTERVAL;
+        let first = range.start.max(0).saturating_add(INTERVAL - 1) / INTERVAL;
         let last = range.end.div_euclid(INTERVAL).min(self.samples - 1);
         for n in first..=last {
             out.push(n * INTERVAL, (n * (self.series[i] as i64 + 1)) as f64);
