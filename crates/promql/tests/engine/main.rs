@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a panic is the failure report
 
+mod agreement;
 mod bounds;
 mod explain;
 mod notes;
