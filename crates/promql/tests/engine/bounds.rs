@@ -20,7 +20,8 @@ fn ask(source: &Made, options: EngineOptions, text: &str) -> Result<Answer, Quer
 fn limit(result: Result<Answer, QueryError>) -> &'static str {
     match result {
         Err(QueryError::Limit { name, .. }) => name,
-        other => panic!("{other:?}"),
+        Ok(answer) => panic!("answered after {:?}", answer.stats),
+        Err(other) => panic!("{other:?}"),
     }
 }
 
@@ -182,6 +183,21 @@ fn samples_and_series_have_limits_of_their_own() {
     }
     let few = EngineOptions { series_max: 499, ..EngineOptions::default() };
     assert_eq!(limit(ask(&source, few, "count(x)")), "series_max");
+}
+
+#[test]
+fn quantiles_that_change_with_the_steps_count_with_all_their_series() {
+    let source = Made { series: 20, samples: 200 };
+    let ask = |memory_max| {
+        let mut options = EngineOptions { memory_max, ..EngineOptions::default() };
+        options.syntax.experimental = true;
+        // Another quantile at every step.
+        let text = "histogram_quantiles(label_replace(x, 'le', '+Inf', '', ''), 'q', time() / 1e9)";
+        ask(&source, options, text)
+    };
+    let cells = 20 * 200 * 200 * 8;
+    assert_eq!(limit(ask(cells)), "memory_max");
+    assert!(ask(2 * cells).is_ok());
 }
 
 #[test]

@@ -7,7 +7,6 @@ use hashbrown::HashMap;
 use metricstor_model::{FloatHistogram, Labels, METRIC_NAME, NanObservations};
 
 use super::text;
-use crate::QueryError;
 use crate::ast::{Span, ValueType};
 use crate::eval::Evaluator;
 use crate::eval::annotations::Annotations;
@@ -18,6 +17,7 @@ use crate::eval::relabel::without_metadata;
 use crate::eval::scalar::Scalar;
 use crate::histogram::{self, ClassicBucket, parse_le};
 use crate::plan::Call;
+use crate::{Interrupt, QueryError};
 
 const BUCKET: &str = "le";
 
@@ -31,7 +31,8 @@ enum Question {
 /// Steps at which a result has a label of its own, besides those of its group.
 struct Part {
     label: Option<(String, String)>,
-    steps: Vec<bool>,
+    /// Ascending.
+    steps: Vec<usize>,
 }
 
 /// A histogram's series: all that differ in `le` only, and the native one of the same labels.
@@ -87,6 +88,7 @@ impl<'a> Evaluator<'a> {
             grid,
             span: call.args[vector].span,
             delayed: self.query.options.delayed_name_removal,
+            interrupt: self.query.interrupt,
             notes: &mut self.notes,
         };
         let frame = answers.all(&questions)?;
@@ -108,6 +110,7 @@ struct Answers<'a> {
     /// Of the vector.
     span: Span,
     delayed: bool,
+    interrupt: &'a Interrupt,
     notes: &'a mut Annotations,
 }
 
@@ -115,15 +118,16 @@ impl Answers<'_> {
     fn all(mut self, questions: &[(Option<String>, Question)]) -> Result<Frame, QueryError> {
         let groups = self.groups();
         let mut output = self.input.empty_like();
-        output.reserve(groups.len().saturating_mul(questions.len()))?;
         for (label, question) in questions {
             let parts = match (label, question) {
                 // Each value that the quantile takes has a series of its own.
                 (Some(label), Question::Quantile(q)) => self.labelled(label, q),
-                _ => vec![Part { label: None, steps: vec![true; self.grid.len] }],
+                _ => vec![Part { label: None, steps: (0..self.grid.len).collect() }],
             };
             for part in parts {
+                output.reserve(groups.len())?;
                 for group in &groups {
+                    self.interrupt.check()?;
                     self.answer(group, question, &part, &mut output)?;
                 }
             }
@@ -135,13 +139,15 @@ impl Answers<'_> {
     /// The label for each value of a quantile, with the steps at which it has that value.
     fn labelled(&self, name: &str, q: &Scalar) -> Vec<Part> {
         let mut parts: Vec<Part> = Vec::new();
+        let mut index: HashMap<String, usize> = HashMap::new();
         for (step, q) in q.values(self.grid.len).enumerate() {
-            let label = Some((name.to_owned(), open_metrics(q)));
-            let at = parts.iter().position(|part| part.label == label).unwrap_or_else(|| {
-                parts.push(Part { label, steps: vec![false; self.grid.len] });
+            let text = open_metrics(q);
+            let at = *index.entry_ref(text.as_str()).or_insert_with(|| {
+                let label = Some((name.to_owned(), text.clone()));
+                parts.push(Part { label, steps: Vec::new() });
                 parts.len() - 1
             });
-            parts[at].steps[step] = true;
+            parts[at].steps.push(step);
         }
         parts
     }
@@ -218,7 +224,7 @@ impl Answers<'_> {
         }
         let row = output.push_absent(Head { labels, drop_name: group.drop_name });
         let mut buckets = Vec::with_capacity(group.buckets.len());
-        for step in (0..self.grid.len).filter(|step| part.steps[*step]) {
+        for &step in &part.steps {
             buckets.clear();
             for &(upper, i) in &group.buckets {
                 if let Cell::Float(count) = self.input.column(i).get(step) {
