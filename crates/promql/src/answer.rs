@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metricstor_model::{FloatHistogram, Labels};
 
 use crate::Explanation;
+use crate::eval::Claim;
 
 /// A query's value with what there is to say about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,26 @@ pub struct Answer {
     pub stats: Stats,
     /// When asked for.
     pub explanation: Option<Explanation>,
+    pub(crate) holding: Holding,
+}
+
+/// The memory of an answer: it counts until nobody has the answer any more, however slowly that is
+/// read. Says nothing about what was answered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Holding {
+    _claim: Option<Arc<Claim>>,
+}
+
+impl Holding {
+    pub fn new(claim: Claim) -> Self {
+        Self { _claim: Some(Arc::new(claim)) }
+    }
+}
+
+impl PartialEq for Holding {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

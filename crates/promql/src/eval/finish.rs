@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::answer::Holding;
+use crate::eval::budget::Claim;
 use crate::eval::frame::{Cell, Column, Frame};
 use crate::eval::grid::Grid;
 use crate::eval::samples::{Held, Reads};
@@ -17,23 +19,46 @@ pub(crate) fn finish(
     range: bool,
     text: &str,
 ) -> Result<Answer, QueryError> {
-    let value = match value {
-        Evaluated::Scalar(scalar) if range => Value::Matrix(scalar_series(&scalar, grid)),
-        Evaluated::Scalar(scalar) => Value::Scalar { timestamp: grid.start, value: scalar.at(0) },
-        Evaluated::Text(value) => Value::String { timestamp: grid.start, value },
-        Evaluated::Vector(frame) if range => {
-            // The points of the answer stand beside the columns they come from.
-            frame.budget().claim().grow(frame.samples().saturating_mul(16))?;
-            Value::Matrix(matrix(&frame, grid))
+    let (value, holding) = match value {
+        Evaluated::Scalar(scalar) if range => {
+            (Value::Matrix(scalar_series(&scalar, grid)), Holding::default())
         }
-        Evaluated::Vector(frame) => Value::Vector(vector(&frame, grid)),
-        Evaluated::Matrix(series) => {
-            Value::Matrix(sorted(series.into_iter().map(stored).collect()))
+        Evaluated::Scalar(scalar) => {
+            let value = Value::Scalar { timestamp: grid.start, value: scalar.at(0) };
+            (value, Holding::default())
+        }
+        Evaluated::Text(value) => {
+            (Value::String { timestamp: grid.start, value }, Holding::default())
+        }
+        Evaluated::Vector(frame) => {
+            let (value, claim) = from_columns(frame, grid, range)?;
+            (value, Holding::new(claim))
+        }
+        Evaluated::Matrix(series, claim) => {
+            let series = sorted(series.into_iter().map(stored).collect());
+            (Value::Matrix(series), Holding::new(claim))
         }
     };
     let (warnings, infos) = evaluator.notes.render(text);
     let stats = stats(evaluator.reads, evaluator.held, grid);
-    Ok(Answer { value, warnings, infos, stats, explanation: None })
+    Ok(Answer { value, warnings, infos, stats, explanation: None, holding })
+}
+
+/// The answer of a vector. Its points stand beside the columns they come from, for a moment; labels and
+/// histograms are the same.
+fn from_columns(frame: Frame, grid: &Grid, range: bool) -> Result<(Value, Claim), QueryError> {
+    let mut claim = frame.budget().claim();
+    let point = if range { size_of::<(i64, f64)>() } else { size_of::<VectorSample>() };
+    let points = if range { frame.samples() } else { frame.len() };
+    claim.grow(points.saturating_mul(point))?;
+    let value = match range {
+        true => Value::Matrix(matrix(&frame, grid)),
+        false => Value::Vector(vector(&frame, grid)),
+    };
+    let shared = frame.shared_size();
+    drop(frame);
+    claim.grow(shared)?;
+    Ok((value, claim))
 }
 
 fn scalar_series(scalar: &Scalar, grid: &Grid) -> Vec<MatrixSeries> {

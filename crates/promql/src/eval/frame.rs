@@ -261,9 +261,13 @@ impl Frame {
 
     /// Bytes of memory, about.
     pub fn size(&self) -> usize {
+        8 * self.cells.len() + self.shared_size()
+    }
+
+    /// Bytes of what others may have as well: labels and histograms.
+    pub fn shared_size(&self) -> usize {
         let labels: usize = self.heads.iter().map(|head| head.labels.size()).sum();
-        let histograms: usize = self.histograms.iter().map(histograms_size).sum();
-        8 * self.cells.len() + labels + histograms
+        labels + self.histograms.iter().map(histograms_size).sum::<usize>()
     }
 
     /// The value at one step repeated for `steps` steps.

@@ -30,6 +30,7 @@ mod stage;
 mod stream;
 mod subquery;
 
+pub(crate) use budget::Claim;
 pub(crate) use finish::finish;
 pub(crate) use parallel::{Helpers, effort_of_series};
 pub(crate) use profile::Profile;
@@ -53,7 +54,8 @@ pub(crate) enum Evaluated {
     Scalar(Scalar),
     Text(String),
     Vector(Frame),
-    Matrix(Vec<Matrix>),
+    /// With what it takes in memory.
+    Matrix(Vec<Matrix>, Claim),
 }
 
 /// Evaluates the expressions of one query.
@@ -91,7 +93,10 @@ impl<'a> Evaluator<'a> {
                 }
                 Evaluated::Vector(frame)
             }
-            ValueType::RangeVector => Evaluated::Matrix(self.matrix(root, grid)?),
+            ValueType::RangeVector => {
+                let (series, claim) = self.matrix(root, grid)?;
+                Evaluated::Matrix(series, claim)
+            }
         })
     }
 

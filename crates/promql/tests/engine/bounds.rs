@@ -1,7 +1,9 @@
 //! Hostile queries: each is refused or answered inside its limits.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use metricstor_memory::Budget;
 use metricstor_promql::{
     Answer, Engine, EngineOptions, Interrupt, QueryError, QueryOptions, QueryTime, Value,
 };
@@ -244,4 +246,29 @@ fn distant() -> Vec<String> {
         texts.push(format!("rate(x[290y] anchored {modifier})"));
     }
     texts
+}
+
+#[test]
+fn an_answer_counts_as_memory_until_nobody_has_it() {
+    let source = Made { series: 50, samples: 200 };
+    let memory = Budget::new(64 << 20);
+    let options = EngineOptions { memory: Arc::clone(&memory), ..EngineOptions::default() };
+    let engine = Engine::new(options).unwrap();
+    let end = 199 * INTERVAL;
+    let range = QueryTime::Range { start: 0, end, step: INTERVAL };
+    for (text, time, bytes) in [
+        ("x", range, 50 * 200 * 16),
+        ("x[1h]", QueryTime::Instant(end), 50 * 200 * 16),
+        ("x[1h:15s]", QueryTime::Instant(end), 50 * 200 * 16),
+        ("x", QueryTime::Instant(end), 50 * 48),
+    ] {
+        let answer = engine.query(&source, text, time, &Interrupt::new()).unwrap();
+        let held = memory.held();
+        assert!((bytes..3 * bytes + 10_000).contains(&held), "{text}: {held}");
+        let copy = answer.clone();
+        drop(answer);
+        assert_eq!(memory.held(), held, "{text}");
+        drop(copy);
+        assert_eq!(memory.held(), 0, "{text}");
+    }
 }

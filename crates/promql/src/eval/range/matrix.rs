@@ -7,6 +7,7 @@ use metricstor_model::{FloatHistogram, Labels, Samples, TimeRange};
 use crate::QueryError;
 use crate::ast::RangeExtension;
 use crate::eval::Evaluator;
+use crate::eval::budget::Claim;
 use crate::eval::frame::{Cell, histogram_weight};
 use crate::eval::grid::Grid;
 use crate::eval::profile::Cost;
@@ -14,7 +15,7 @@ use crate::eval::range::extended::{bounds, float_ends};
 use crate::eval::range::track::Track;
 use crate::eval::range::window::Window;
 use crate::eval::relabel::{drop_names, unite};
-use crate::plan::{Kind, Node, RangeSelector};
+use crate::plan::{Kind, Node, RangeSelector, Subquery};
 
 /// One series with its samples as they are.
 pub(crate) struct Matrix {
@@ -28,43 +29,56 @@ impl<'a> Evaluator<'a> {
         &mut self,
         node: &'a Node,
         grid: Grid,
-    ) -> Result<Vec<Matrix>, QueryError> {
+    ) -> Result<(Vec<Matrix>, Claim), QueryError> {
         let begun = self.begin();
-        let matrix = self.matrix_at_once(node, grid)?;
+        let (matrix, claim) = match &node.kind {
+            Kind::Range(range) => self.stored(range, grid)?,
+            Kind::Subquery(subquery) => self.computed(subquery, grid)?,
+            _ => return Err(QueryError::execution("unexpected expression where a range belongs")),
+        };
         self.end(node, begun, || cost(&matrix));
-        Ok(matrix)
+        Ok((matrix, claim))
     }
 
-    fn matrix_at_once(&mut self, node: &'a Node, grid: Grid) -> Result<Vec<Matrix>, QueryError> {
-        match &node.kind {
-            Kind::Range(range) => self.stored(range, grid),
-            Kind::Subquery(subquery) => {
-                let outside = self.reads.total;
-                let (mut frame, grid) = self.subquery(subquery, grid)?;
-                self.reads.total = outside + frame.samples() as u64;
-                if self.query.options.delayed_name_removal {
-                    drop_names(&mut frame);
-                    frame = unite(frame)?;
-                }
-                let series = frame.columns().map(|(head, column)| {
-                    let labels = head.labels.clone();
-                    let mut series = Matrix { labels, floats: Vec::new(), histograms: Vec::new() };
-                    for (step, time) in grid.times().enumerate() {
-                        match column.get(step) {
-                            Cell::Absent => {}
-                            Cell::Float(value) => series.floats.push((time, value)),
-                            Cell::Histogram(h) => series.histograms.push((time, Arc::clone(h))),
-                        }
-                    }
-                    series
-                });
-                Ok(series.collect())
-            }
-            _ => Err(QueryError::execution("unexpected expression where a range belongs")),
+    /// What a subquery computes.
+    fn computed(
+        &mut self,
+        subquery: &'a Subquery,
+        grid: Grid,
+    ) -> Result<(Vec<Matrix>, Claim), QueryError> {
+        let outside = self.reads.total;
+        let (mut frame, grid) = self.subquery(subquery, grid)?;
+        self.reads.total = outside + frame.samples() as u64;
+        if self.query.options.delayed_name_removal {
+            drop_names(&mut frame);
+            frame = unite(frame)?;
         }
+        let mut claim = frame.budget().claim();
+        claim.grow(frame.samples().saturating_mul(16))?;
+        let series = frame.columns().map(|(head, column)| {
+            let labels = head.labels.clone();
+            let mut series = Matrix { labels, floats: Vec::new(), histograms: Vec::new() };
+            for (step, time) in grid.times().enumerate() {
+                match column.get(step) {
+                    Cell::Absent => {}
+                    Cell::Float(value) => series.floats.push((time, value)),
+                    Cell::Histogram(h) => series.histograms.push((time, Arc::clone(h))),
+                }
+            }
+            series
+        });
+        let series = series.collect();
+        let shared = frame.shared_size();
+        drop(frame);
+        claim.grow(shared)?;
+        Ok((series, claim))
     }
 
-    fn stored(&mut self, range: &RangeSelector, grid: Grid) -> Result<Vec<Matrix>, QueryError> {
+    fn stored(
+        &mut self,
+        range: &RangeSelector,
+        grid: Grid,
+    ) -> Result<(Vec<Matrix>, Claim), QueryError> {
         let set = self.query.set(range.selector.selection);
         let end = range.selector.shift.apply(grid.start);
         let start = end.saturating_sub(range.range);
@@ -94,10 +108,11 @@ impl<'a> Evaluator<'a> {
             let count = floats.len() + weights.sum::<usize>();
             self.reads.add(0, count, count);
             self.hold(self.held.now, count)?;
-            claim.grow(16 * count)?;
-            series.push(Matrix { labels: set.labels(i), floats, histograms });
+            let labels = set.labels(i);
+            claim.grow(16 * count + labels.size())?;
+            series.push(Matrix { labels, floats, histograms });
         }
-        Ok(series)
+        Ok((series, claim))
     }
 }
 
