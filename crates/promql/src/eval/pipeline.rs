@@ -92,6 +92,7 @@ pub(crate) struct Scratch {
     remarked: bool,
     /// The groups that this thread has met.
     groups: Option<Groups>,
+    groups_claim: Claim,
 }
 
 /// What reading a series gave.
@@ -142,6 +143,7 @@ impl Pipeline<'_> {
             function: self.function().ok().flatten(),
             remarked: false,
             groups: None,
+            groups_claim: self.query.budget.claim(),
         }
     }
 
@@ -230,9 +232,10 @@ impl Pipeline<'_> {
         let drop_name = self.intake_drops_name();
         let labels = match names {
             Names::None => self.query.no_labels.clone(),
-            Names::OfGroup(grouping) => self.group(&mut scratch.groups, i, grouping),
+            Names::OfGroup(grouping) => self.group(scratch, i, grouping)?,
             Names::All => self.labels(i, &mut run.ambiguous),
         };
+        let results = &mut scratch.results;
         let histograms = std::mem::take(&mut results.histograms);
         let own = !matches!(names, Names::OfGroup(_) | Names::None);
         let size = if own { labels.size() } else { 0 };
@@ -242,8 +245,14 @@ impl Pipeline<'_> {
     }
 
     /// The labels of a series' group. Those that a function drops do not count.
-    fn group(&self, groups: &mut Option<Groups>, i: usize, grouping: &Grouping) -> Labels {
-        let groups = groups.get_or_insert_with(|| Groups::new(grouping.clone()));
+    fn group(
+        &self,
+        scratch: &mut Scratch,
+        i: usize,
+        grouping: &Grouping,
+    ) -> Result<Labels, QueryError> {
+        let groups = scratch.groups.get_or_insert_with(|| Groups::new(grouping.clone()));
+        let known = groups.len();
         let dropped = self.drops_name() && !self.query.options.delayed_name_removal;
         let visit = |visitor: &mut dyn FnMut(&str, &str)| {
             self.series().visit_labels(i, &mut |name, value| {
@@ -253,7 +262,10 @@ impl Pipeline<'_> {
             });
         };
         let group = groups.group_of(visit, || self.labels(i, &mut false));
-        groups.labels()[group].clone()
+        if group == known {
+            scratch.groups_claim.grow(groups.size_of(group))?;
+        }
+        Ok(groups.labels()[group].clone())
     }
 
     fn labels(&self, i: usize, ambiguous: &mut bool) -> Labels {

@@ -272,3 +272,24 @@ fn an_answer_counts_as_memory_until_nobody_has_it() {
         assert_eq!(memory.held(), 0, "{text}");
     }
 }
+
+#[test]
+fn the_labels_of_groups_count_as_memory() {
+    let source = Made { series: 5000, samples: 2 };
+    for text in [
+        "sum by (i) (x)",
+        "max without (half) (x)",
+        "count by (i) (x + 0 or x)",
+        "quantile by (i) (0.5, x)",
+        "limitk by (i) (1, x)",
+    ] {
+        let ask = |memory_max| {
+            let options = EngineOptions { memory_max, ..EngineOptions::default() };
+            let (engine, time) = (Engine::new(options).unwrap(), QueryTime::Instant(INTERVAL));
+            engine.query(&source, text, time, &Interrupt::new())
+        };
+        // Each of 5,000 takes some 200 bytes, beside the cells.
+        assert_eq!(limit(ask(1_000_000)), "memory_max", "{text}");
+        assert!(ask(4_000_000).is_ok(), "{text}");
+    }
+}

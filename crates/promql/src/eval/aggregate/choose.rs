@@ -143,7 +143,8 @@ impl Choice {
             self.series += 1;
             let group = self.groups.group(&head.labels);
             if self.heaps.len() < self.groups.len() * self.steps {
-                self.claim.grow(self.steps * size_of::<Heap>())?;
+                let size = self.steps * size_of::<Heap>() + self.groups.size_of(group);
+                self.claim.grow(size)?;
                 self.heaps.resize_with(self.groups.len() * self.steps, Heap::default);
             }
             let place =

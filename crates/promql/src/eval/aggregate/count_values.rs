@@ -48,7 +48,7 @@ impl<'a> Evaluator<'a> {
         };
         for (head, column) in input.columns() {
             self.query.interrupt.check()?;
-            let group = counts.groups.group(&head.labels);
+            let group = counts.group(&head.labels)?;
             for step in 0..grid.len {
                 match column.get(step) {
                     Cell::Absent => {}
@@ -77,6 +77,15 @@ struct Counts<'a> {
 }
 
 impl Counts<'_> {
+    fn group(&mut self, labels: &Labels) -> Result<usize, QueryError> {
+        let known = self.groups.len();
+        let group = self.groups.group(labels);
+        if group == known {
+            self.output.charge(self.groups.size_of(group))?;
+        }
+        Ok(group)
+    }
+
     fn add(&mut self, group: usize, step: usize, value: Value) -> Result<(), QueryError> {
         let key = (group, value);
         let row = match self.by_value.get(&key) {

@@ -80,6 +80,12 @@ impl Groups {
         &self.labels
     }
 
+    /// Bytes of memory that a group takes here, about: its labels, and what tells it from others.
+    pub fn size_of(&self, group: usize) -> usize {
+        const BESIDES: usize = 96;
+        2 * self.labels[group].size() + BESIDES
+    }
+
     /// The number of a series' group.
     pub fn group(&mut self, labels: &Labels) -> usize {
         let visit = |visitor: &mut dyn FnMut(&str, &str)| {

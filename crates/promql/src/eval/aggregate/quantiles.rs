@@ -25,19 +25,23 @@ impl<'a> Evaluator<'a> {
             self.notes.invalid_quantile(q, param.span);
         }
         let mut groups = Groups::new(Grouping::new(aggregate));
+        let mut output = input.empty_like();
         let mut members: Vec<Vec<usize>> = Vec::new();
         for (i, head) in input.heads.iter().enumerate() {
             let group = groups.group(&head.labels);
-            members.resize_with(groups.len(), Vec::new);
+            if group == members.len() {
+                output.charge(groups.size_of(group))?;
+                members.push(Vec::new());
+            }
             members[group].push(i);
         }
-        let mut output = input.empty_like();
         output.reserve(groups.len())?;
         let mut values = Vec::new();
         for (labels, members) in groups.labels().iter().zip(&members) {
             let drop_name = members.iter().any(|i| input.heads[*i].drop_name);
             let row = output.push_absent(Head { labels: labels.clone(), drop_name });
             for step in 0..grid.len {
+                self.query.interrupt.check()?;
                 values.clear();
                 for &i in members {
                     match input.column(i).get(step) {

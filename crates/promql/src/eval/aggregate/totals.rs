@@ -42,7 +42,7 @@ impl<R: Reduce> Partial<R> {
         for (head, column) in frame.columns() {
             let group = groups.group(&head.labels);
             if group == drop_name.len() {
-                claim.grow(steps * size_of::<R>())?;
+                claim.grow(steps * size_of::<R>() + groups.size_of(group))?;
                 states.resize(states.len() + steps, R::EMPTY);
                 drop_name.push(false);
             }
@@ -109,7 +109,7 @@ impl<R: Reduce> Totals<R> {
     fn group(&mut self, head: &Head) -> Result<usize, QueryError> {
         let group = self.groups.group(&head.labels);
         if group == self.drop_name.len() {
-            self.claim.grow(self.steps * size_of::<R>())?;
+            self.claim.grow(self.steps * size_of::<R>() + self.groups.size_of(group))?;
             self.states.resize(self.states.len() + self.steps, R::EMPTY);
             self.drop_name.push(false);
         }
