@@ -95,13 +95,17 @@ pub(crate) struct Scratch {
     groups_claim: Claim,
 }
 
+/// Bytes of the histograms of a series.
+fn buckets_size(samples: &Samples) -> usize {
+    samples.histograms.iter().map(|(_, h)| 16 * histogram_weight(h)).sum()
+}
+
 /// What reading a series gave.
 fn cost(samples: &Samples) -> Cost {
-    let histograms = samples.histograms.iter().map(|(_, h)| 16 * histogram_weight(h) as u64);
     Cost {
         series: 1,
         samples: (samples.len() + samples.left_out) as u64,
-        bytes: 16 * samples.len() as u64 + histograms.sum::<u64>(),
+        bytes: (16 * samples.len() + buckets_size(samples)) as u64,
         ..Cost::default()
     }
 }
@@ -220,7 +224,8 @@ impl Pipeline<'_> {
         self.query.interrupt.check()?;
         run.laps.lap(0, || cost(samples));
         let besides = scratch.function.as_ref().map_or(0, RangeFunction::sample_size);
-        scratch.claim.cover(samples.len().saturating_mul(Track::FLOAT_SIZE + besides))?;
+        let size = samples.len().saturating_mul(Track::FLOAT_SIZE + besides);
+        scratch.claim.cover(size.saturating_add(buckets_size(samples)))?;
         self.take_in(scratch, i, samples, run)?;
         let results = &mut scratch.results;
         if !results.any {

@@ -8,7 +8,7 @@ use metricstor_promql::{
     Answer, Engine, EngineOptions, Interrupt, QueryError, QueryOptions, QueryTime, Value,
 };
 
-use crate::store::{INTERVAL, Made};
+use crate::store::{Histograms, INTERVAL, Made};
 
 /// How long a query may take to notice that its time is up, in an unoptimised build.
 const NOTICE: Duration = Duration::from_secs(5);
@@ -114,6 +114,21 @@ fn the_samples_of_a_window_count_with_what_a_function_makes_of_them() {
         let samples = 19_000 * bytes_per_sample;
         assert_eq!(limit(ask(text, samples)), "memory_max", "{text}");
         assert!(ask(text, 2 * samples).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn the_histograms_of_a_series_count_with_their_buckets() {
+    let source = Histograms { samples: 4000, buckets: 150 };
+    let time = QueryTime::Instant(3999 * INTERVAL);
+    for text in ["histogram_count(rate(h[90h]))", "max_over_time((h)[90h:15s]) or count(h)"] {
+        let ask = |memory_max| {
+            let options = EngineOptions { memory_max, ..EngineOptions::default() };
+            Engine::new(options).unwrap().query(&source, text, time, &Interrupt::new())
+        };
+        let bytes = 4000 * 150 * 8;
+        assert_eq!(limit(ask(bytes)), "memory_max", "{text}");
+        assert!(ask(4 * bytes).is_ok(), "{text}");
     }
 }
 
