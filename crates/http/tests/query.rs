@@ -280,6 +280,18 @@ fn statistics_come_when_asked_for() {
     let samples = &json["data"]["stats"]["samples"];
     assert_eq!(samples["totalQueryableSamples"], 4, "{json}");
     assert!(json["data"]["stats"]["timings"]["execTotalTime"].is_number());
+    // A subquery that is the whole query has looked at what its expression looked at.
+    let query = encoded("changes(up[2m])[5m:1m]");
+    let reply = server.get(&format!("/api/v1/query?query={query}&time={T}&stats=all"));
+    let json: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    let expected = serde_json::json!({
+        "totalQueryableSamplesPerStep": [[T, 80]],
+        "totalQueryableSamples": 80,
+        "samplesReadPerStep": [[T, 48]],
+        "samplesRead": 48,
+        "peakSamples": json["data"]["stats"]["samples"]["peakSamples"],
+    });
+    assert_eq!(json["data"]["stats"]["samples"], expected);
     let plain = server.get("/api/v1/query?query=up");
     assert!(!plain.text().contains("stats"));
     for value in ["1", "true", "all"] {

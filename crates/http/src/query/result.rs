@@ -191,18 +191,27 @@ fn push_statistics(out: &mut Vec<u8>, statistics: &Statistics) {
     }
     out.extend_from_slice(br#"},"samples":{"#);
     let counts = &statistics.counts;
-    if !counts.samples_per_step.is_empty() {
-        out.extend_from_slice(br#""totalQueryableSamplesPerStep":["#);
-        for (i, (timestamp, count)) in counts.samples_per_step.iter().enumerate() {
-            out.extend_from_slice(if i == 0 { b"[" } else { b",[" });
-            push_timestamp(out, *timestamp);
-            out.extend_from_slice(format!(",{count}]").as_bytes());
-        }
-        out.extend_from_slice(b"],");
-    }
-    let totals = format!(
-        r#""totalQueryableSamples":{},"peakSamples":{}}}}}"#,
-        counts.samples_total, counts.samples_peak
+    push_by_step(out, "totalQueryableSamplesPerStep", &counts.samples_per_step);
+    let total = format!(r#""totalQueryableSamples":{},"#, counts.samples_total);
+    out.extend_from_slice(total.as_bytes());
+    push_by_step(out, "samplesReadPerStep", &counts.samples_read_per_step);
+    let rest = format!(
+        r#""samplesRead":{},"peakSamples":{}}}}}"#,
+        counts.samples_read, counts.samples_peak
     );
-    out.extend_from_slice(totals.as_bytes());
+    out.extend_from_slice(rest.as_bytes());
+}
+
+/// A count for each step, with a comma behind it, if it was asked for.
+fn push_by_step(out: &mut Vec<u8>, key: &str, counts: &[(i64, u64)]) {
+    if counts.is_empty() {
+        return;
+    }
+    out.extend_from_slice(format!(r#""{key}":["#).as_bytes());
+    for (i, (timestamp, count)) in counts.iter().enumerate() {
+        out.extend_from_slice(if i == 0 { b"[" } else { b",[" });
+        push_timestamp(out, *timestamp);
+        out.extend_from_slice(format!(",{count}]").as_bytes());
+    }
+    out.extend_from_slice(b"],");
 }

@@ -30,18 +30,39 @@ impl<'a> Evaluator<'a> {
         Grid::range(start, last, step, self.query.options.samples_max)
     }
 
-    /// The inner expression's value. Samples looked at do not count: those of the windows will.
+    /// The inner expression's value on its grid, and what that took.
     pub(super) fn subquery(
         &mut self,
         subquery: &'a Subquery,
         grid: Grid,
-    ) -> Result<(Frame, Grid), QueryError> {
+    ) -> Result<(Frame, Grid, Reads), QueryError> {
         let inner = self.subquery_grid(subquery, grid)?;
-        let outside = std::mem::replace(&mut self.reads, Reads::new(0));
+        // It matters when something was read if there are several steps to read it for, or if it is
+        // not needed for any.
+        let has_gaps = subquery.range < grid.step;
+        let by_step = grid.len > 1 && (has_gaps || self.reads.is_by_step());
+        let inside = Reads::new(if by_step { inner.len } else { 0 });
+        let outside = std::mem::replace(&mut self.reads, inside);
         let frame = self.inner_value(subquery, inner);
         let inside = std::mem::replace(&mut self.reads, outside);
-        self.reads.add(0, 0, inside.read as usize);
-        Ok((frame?, inner))
+        Ok((frame?, inner, inside))
+    }
+
+    /// Counts what the inner expression has read for the steps that need it. What it has looked at does
+    /// not count: the windows over its values will.
+    fn count_inside(&mut self, subquery: &Subquery, grid: Grid, inner: Grid, inside: &Reads) {
+        if !inside.is_by_step() {
+            return self.reads.add(0, 0, inside.read as usize);
+        }
+        for (time, read) in inner.times().zip(&inside.read_by_step) {
+            let time = time.saturating_add(subquery.shift.offset);
+            // The earliest step that is not before.
+            let before = time.saturating_sub(grid.start).saturating_sub(1).div_euclid(grid.step);
+            let step = usize::try_from(before + 1).unwrap_or(0).min(grid.len - 1);
+            if time > grid.time(step).saturating_sub(subquery.range) {
+                self.reads.add(step, 0, *read as usize);
+            }
+        }
     }
 
     fn inner_value(&mut self, subquery: &'a Subquery, grid: Grid) -> Result<Frame, QueryError> {
@@ -64,7 +85,8 @@ impl<'a> Evaluator<'a> {
             return Err(QueryError::execution("expected a subquery"));
         };
         let (held, begun) = (self.held.now, self.begin());
-        let (input, inner) = self.subquery(subquery, grid)?;
+        let (input, inner, inside) = self.subquery(subquery, grid)?;
+        self.count_inside(subquery, grid, inner, &inside);
         self.end(&call.args[at], begun, || Cost::of(&input));
         let scalars = self.other_arguments(call, at, grid)?;
         let name = call.function.name;

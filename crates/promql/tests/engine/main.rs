@@ -6,4 +6,5 @@ mod agreement;
 mod bounds;
 mod explain;
 mod notes;
+mod stats;
 mod store;

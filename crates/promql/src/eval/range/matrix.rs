@@ -46,9 +46,8 @@ impl<'a> Evaluator<'a> {
         subquery: &'a Subquery,
         grid: Grid,
     ) -> Result<(Vec<Matrix>, Claim), QueryError> {
-        let outside = self.reads.total;
-        let (mut frame, grid) = self.subquery(subquery, grid)?;
-        self.reads.total = outside + frame.samples() as u64;
+        let (mut frame, grid, inside) = self.subquery(subquery, grid)?;
+        self.reads.add(0, inside.total as usize, inside.read as usize);
         if self.query.options.delayed_name_removal {
             drop_names(&mut frame);
             frame = unite(frame)?;
