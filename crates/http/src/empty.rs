@@ -1,5 +1,6 @@
 //! Rules, alerts and targets: this server has none, and says so in Prometheus' shapes, after the same
-//! checks of the parameters.
+//! checks of the parameters. Selectors may hold large regular expressions: they are work for a blocking
+//! thread here, too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use metricstor_promql::parse_selector;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::param::{Form, parse_bool};
+use crate::query::{blocking, selectors};
 use crate::reply::success;
 
 pub async fn rules(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
@@ -25,11 +27,10 @@ pub async fn rules(State(app): State<Arc<App>>, request: Request) -> Result<Resp
         let reason = format!("error converting exclude_alerts: {reason}");
         return Err(ApiError::parameter("exclude_alerts", reason));
     }
-    for selector in form.all("match[]") {
-        parse_selector(selector, app.engine.options().syntax)
-            .map_err(|error| ApiError::bad_data(error.to_string()))?;
-    }
-    pages(form.get("group_limit"), form.get("group_next_token"))?;
+    let (limit, token) =
+        (form.get("group_limit").to_owned(), form.get("group_next_token").to_owned());
+    blocking(move || selectors(&app, &form)).await??;
+    pages(&limit, &token)?;
     Ok(constant(r#"{"groups":[]}"#))
 }
 
@@ -81,9 +82,10 @@ pub async fn targets_metadata(
     if !limit.is_empty() && limit.parse::<i64>().is_err() {
         return Err(ApiError::bad_data("limit must be a number"));
     }
-    let target = form.get("match_target");
+    let target = form.get("match_target").to_owned();
     if !target.is_empty() {
-        parse_selector(target, app.engine.options().syntax)
+        blocking(move || parse_selector(&target, app.engine.options().syntax))
+            .await?
             .map_err(|error| ApiError::parameter("match_target", error))?;
     }
     Ok(list().await)

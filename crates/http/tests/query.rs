@@ -154,6 +154,7 @@ fn wrong_parameters_are_explained_as_prometheus_explains_them() {
             r#"invalid parameter "start": invalid time value for 'start': cannot parse "x" to a valid timestamp"#,
         ),
         ("metadata?limit=x", "limit must be a number"),
+        ("rules?match[]={job=~%22a|%22}", "match[] must contain at least one non-empty matcher"),
         (
             "rules?group_limit=0",
             r#"invalid parameter "group_limit": group_limit needs to be greater than 0"#,
