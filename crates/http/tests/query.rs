@@ -273,6 +273,27 @@ fn trees_are_json_whatever_fills_a_gap() {
 }
 
 #[test]
+fn parts_of_a_millisecond_are_no_time_at_all() {
+    let server = filled();
+    let found = |time: &str, lookback: &str| {
+        let path = format!("/api/v1/query?query=up&time={time}&lookback_delta={lookback}");
+        server.get(&path).text().matches("metric").count()
+    };
+    assert_eq!(found(&format!("{T}"), "0.0005"), 2, "what stands there");
+    assert_eq!(found(&format!("{T}.001"), "0.0005"), 0);
+    assert_eq!(found(&format!("{T}.001"), "0"), 2, "the usual");
+    let range = |end: i64, step: &str| {
+        let start = T - 600;
+        server.get(&format!("/api/v1/query_range?query=up&start={start}&end={end}&step={step}"))
+    };
+    let refused = range(T - 599, "0.0005");
+    assert_eq!((refused.status, refused.text().contains("execution")), (422, true));
+    assert!(range(T, "0.0005").text().contains("exceeded maximum resolution"));
+    // 11,001 seconds are less than 11,001 steps.
+    assert_eq!(range(T - 600 + 11_001, "1.0005").status, 200);
+}
+
+#[test]
 fn statistics_come_when_asked_for() {
     let server = filled();
     let reply = server

@@ -1,5 +1,8 @@
 //! Durations: `1h30m` as Prometheus writes them, or seconds with decimals.
 
+/// In a millisecond.
+pub(crate) const NANOSECONDS: i64 = 1_000_000;
+
 /// Milliseconds of `1y2w3d4h5m6s7ms` (each unit at most once, in this order) or `0`; `None` for
 /// anything else and for more than 2⁶³ ns.
 pub fn parse_duration(text: &str) -> Option<i64> {
@@ -29,24 +32,30 @@ pub fn parse_duration(text: &str) -> Option<i64> {
         rest = &rest[name.len()..];
         smaller = unit;
     }
-    (total <= i64::MAX / 1_000_000).then_some(total)
+    (total <= i64::MAX / NANOSECONDS).then_some(total)
 }
 
-/// A duration parameter of the API in milliseconds; the error is Prometheus' text.
+/// A duration parameter of the API in milliseconds, cut as a division of integers cuts them; the error
+/// is Prometheus' text.
 pub(crate) fn parse_duration_parameter(text: &str) -> Result<i64, String> {
+    Ok(parse_nanoseconds(text)? / NANOSECONDS)
+}
+
+/// The same in nanoseconds.
+pub(crate) fn parse_nanoseconds(text: &str) -> Result<i64, String> {
     let Ok(seconds) = text.parse::<f64>() else {
         return parse_duration(text)
+            .map(|ms| ms * NANOSECONDS)
             .ok_or_else(|| format!("cannot parse {text:?} to a valid duration"));
     };
     if seconds.is_nan() {
         // What Go makes of it; every caller refuses so long a way back.
-        return Ok(i64::MIN / 1_000_000);
+        return Ok(i64::MIN);
     }
     if (seconds * 1e9).abs() > i64::MAX as f64 || !seconds.is_finite() {
         return Err(format!("cannot parse {text:?} to a valid duration. It overflows int64"));
     }
-    // Nanoseconds are cut to milliseconds as a division of integers cuts them.
-    Ok((seconds * 1e9) as i64 / 1_000_000)
+    Ok((seconds * 1e9) as i64)
 }
 
 #[cfg(test)]

@@ -14,12 +14,12 @@ use super::result::{Statistics, write_answer};
 use super::run::{Ask, SHORT_EFFORT, run, short_syntax};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::error::ApiError;
-use crate::param::{Form, parse_duration_parameter, read_form};
+use crate::error::{ApiError, ErrorType};
+use crate::param::{Form, NANOSECONDS, parse_nanoseconds, read_form};
 use crate::view::View;
 
 /// Prometheus' bound, checked before the query is even parsed.
-const POINTS_MAX: i64 = 11_000;
+const POINTS_MAX: i128 = 11_000;
 
 pub async fn instant(
     State(app): State<Arc<App>>,
@@ -43,20 +43,31 @@ pub async fn range(
     if end < start {
         return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
     }
-    let step = parse_duration_parameter(form.get("step"))
-        .map_err(|reason| ApiError::parameter("step", reason))?;
+    let step = step(form.get("step"), end - start)?;
+    evaluate(&app, &caller, ask, form, QueryTime::Range { start, end, step }, limit).await
+}
+
+/// Milliseconds; what is shorter has a part in the bound on points, and no steps to evaluate at.
+fn step(text: &str, range: i64) -> Result<i64, ApiError> {
+    let step = parse_nanoseconds(text).map_err(|reason| ApiError::parameter("step", reason))?;
     if step <= 0 {
         let reason = "zero or negative query resolution step widths are not accepted. \
                       Try a positive integer";
         return Err(ApiError::parameter("step", reason));
     }
-    if (end - start) / step > POINTS_MAX {
+    if i128::from(range) * i128::from(NANOSECONDS) / i128::from(step) > POINTS_MAX {
         return Err(ApiError::bad_data(
             "exceeded maximum resolution of 11,000 points per timeseries. \
              Try decreasing the query resolution (?step=XX)",
         ));
     }
-    evaluate(&app, &caller, ask, form, QueryTime::Range { start, end, step }, limit).await
+    match step / NANOSECONDS {
+        0 => {
+            let text = "the step is shorter than a millisecond";
+            Err(ApiError::new(ErrorType::Execution, text))
+        }
+        step => Ok(step),
+    }
 }
 
 async fn parameters(app: &App, request: Request) -> Result<(Ask, Form), ApiError> {
@@ -125,8 +136,14 @@ fn deprecated_statistics(value: &str) -> Option<String> {
 fn lookback(form: &Form) -> Result<Option<i64>, ApiError> {
     match form.get("lookback_delta") {
         "" => Ok(None),
-        text => parse_duration_parameter(text).map(Some).map_err(|reason| {
-            ApiError::bad_data(format!("error parsing lookback delta duration: {reason}"))
-        }),
+        text => match parse_nanoseconds(text) {
+            // Looking back for less than a millisecond finds what stands at the very time.
+            Ok(1..NANOSECONDS) => Ok(Some(1)),
+            Ok(nanoseconds) => Ok(Some(nanoseconds / NANOSECONDS)),
+            Err(reason) => {
+                let text = format!("error parsing lookback delta duration: {reason}");
+                Err(ApiError::bad_data(text))
+            }
+        },
     }
 }
