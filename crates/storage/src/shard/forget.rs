@@ -27,6 +27,16 @@ impl Shard {
         self.forget_due.store(true, Ordering::Relaxed);
     }
 
+    /// Asked once in a while: a reference that was given out for a write that was refused, and not used
+    /// since, makes the log define all later ones again and again.
+    pub fn look_for_unused(&self) {
+        let below = self.defined_below.load(Ordering::Acquire);
+        let stands = self.defined_before.swap(below, Ordering::Relaxed) == below;
+        if stands && below < self.index().next() {
+            self.forget_soon();
+        }
+    }
+
     /// Removes series without samples, and says of each step how many. `hold_writes` must make sure
     /// that, until the guard is dropped, no write is between looking up a reference and being applied;
     /// it is asked once for each step. `None`: not now.
@@ -123,9 +133,11 @@ mod tests {
     use metricstor_model::SeriesId;
 
     use super::*;
+    use crate::batch::{Batch, Definition};
     use crate::chunk_file::BlockCache;
     use crate::files::Disk;
     use crate::metrics::Metrics;
+    use crate::outcome::WriteOutcome;
     use crate::shard::Opened;
 
     fn shard(dir: &Path) -> Shard {
@@ -172,6 +184,41 @@ mod tests {
         assert!(shard.forgetting_is_due());
         shard.forget(|| Some(()), |_| {}).unwrap();
         assert!(shard.forgetting_is_due());
+    }
+
+    #[test]
+    fn a_reference_that_stays_unused_is_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let shard = shard(dir.path());
+        shard.forgetting_is_due();
+        let create = |name| {
+            let pairs = || std::iter::once(("name", name));
+            shard.index_mut().create(SeriesId::of_pairs("", pairs()), pairs())
+        };
+        let define = |series| {
+            let labels = shard.index().labels(series);
+            let labels = labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+            let definitions = vec![Definition { series, labels }];
+            let batch = Batch { definitions, ..Batch::default() };
+            shard.apply(&batch, 1, 0, &mut WriteOutcome::default());
+        };
+        let one = create("on its way");
+        shard.look_for_unused();
+        define(one);
+        shard.look_for_unused();
+        let (unused, next) = (create("refused"), create("next"));
+        define(next);
+        assert!(!shard.forgetting_is_due() && shard.needs_definition(next));
+        shard.look_for_unused();
+        assert!(shard.forgetting_is_due());
+        shard.forget(|| Some(()), |_| {}).unwrap();
+        assert!(!shard.needs_definition(next));
+        assert_eq!(shard.index().id(unused), None);
+        shard.forgetting_is_due();
+        for _ in 0..3 {
+            shard.look_for_unused();
+            assert!(!shard.forgetting_is_due());
+        }
     }
 
     /// The last process may have ended between what took the samples and the forgetting.

@@ -44,6 +44,8 @@ pub(crate) struct Shard {
     live: RwLock<Live>,
     /// Every series below is defined by an entry that is applied: the log need not repeat it.
     defined_below: AtomicU32,
+    /// What `defined_below` was when somebody last looked whether it goes on.
+    defined_before: AtomicU32,
     /// Held while files are merged, which may take minutes.
     merging: Mutex<()>,
     maintenance: Mutex<Maintenance>,

@@ -74,6 +74,7 @@ impl Shard {
             chunks_dir,
             files,
             defined_below: AtomicU32::new(index.next()),
+            defined_before: AtomicU32::new(u32::MAX),
             index: RwLock::new(index),
             live: RwLock::new(live),
             lacks_room: AtomicBool::new(false),

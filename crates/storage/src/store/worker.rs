@@ -9,7 +9,7 @@ use super::Inner;
 
 /// How often a thread looks around.
 const TICK: Duration = Duration::from_secs(1);
-/// Metadata is saved after so many rounds.
+/// Metadata is saved, and unused references are looked for, after so many rounds.
 const SLOW_ROUNDS: u64 = 60;
 
 pub(super) struct Worker {
@@ -37,7 +37,10 @@ impl Worker {
                 inner.save_metadata();
             }
         })?;
-        worker.every_tick("merge", |inner, _| {
+        worker.every_tick("merge", |inner, round| {
+            if round.is_multiple_of(SLOW_ROUNDS) {
+                inner.shards.shards.iter().for_each(|shard| shard.look_for_unused());
+            }
             inner.merge_and_forget();
             inner.scrub();
         })?;
