@@ -131,3 +131,29 @@ fn a_folder_that_cannot_be_written_is_an_error_at_the_start() {
     let opened = Log::open(Arc::new(disk), Path::new("wal"), LogConfig::default());
     assert!(matches!(opened.err(), Some(LogError::Io { .. })));
 }
+
+/// What an attempt to extend a segment leaves is no damage, also if the process ends right there.
+#[test]
+fn a_segment_that_could_not_be_extended_is_opened() {
+    let disk = Simulated::new();
+    let mut log = open(&disk);
+    for operation in [Operation::SetLen, Operation::Rename] {
+        let before = indices(&log, 0);
+        disk.fail(Operation::Allocate, 0, u64::MAX, ErrorKind::StorageFull);
+        // It may be that the attempt cannot be undone either.
+        disk.fail(operation, 0, u64::MAX, ErrorKind::StorageFull);
+        let mut appended = before.len();
+        while append(&mut log, 0).is_ok() {
+            appended += 1;
+        }
+        log.sync().unwrap();
+        disk.heal();
+        drop(log);
+        log = open(&disk);
+        assert_eq!(indices(&log, 0).len(), appended);
+        append(&mut log, 0).unwrap();
+        log.sync().unwrap();
+        log = open(&disk);
+        assert_eq!(indices(&log, 0).len(), appended + 1);
+    }
+}

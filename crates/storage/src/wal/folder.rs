@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::error::LogError;
 use super::record::HEADER;
-use super::segment::{Segment, SegmentHeader};
+use super::segment::{Segment, SegmentHeader, extend};
 use crate::files::{File, Files};
 
 /// Retired segments that are kept: rewriting a file in place spares the file system its journal.
@@ -109,7 +109,7 @@ impl Folder {
         if len > size.into() {
             file.set_len(size.into())?;
         }
-        file.allocate(size.into())?;
+        extend(file, len.min(size.into()), size.into())?;
         Ok(size)
     }
 

@@ -1,6 +1,7 @@
 //! One segment file: its header, and how far it is filled. A file named `<seq>.seg` always has a
 //! valid header and opening state: they are synced before it gets that name.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -81,7 +82,7 @@ pub(super) struct Segment {
     pub(super) file: Arc<dyn File>,
     pub(super) header: SegmentHeader,
     pub(super) seed: u32,
-    /// The file's length.
+    /// The file's length, but for what a full disk left of an attempt to double it.
     pub(super) allocated: u32,
     /// Where the next record goes, or where the segment ended.
     pub(super) end: u32,
@@ -100,8 +101,8 @@ impl Segment {
         if len < START.into() {
             return Err(LogError::damaged(&path, len as u32, "the file is cut off in its header"));
         }
-        let allocated = u32::try_from(len).ok().filter(|len| *len <= LONGEST);
-        let allocated = allocated.ok_or_else(|| {
+        let len = u32::try_from(len).ok().filter(|len| *len <= LONGEST);
+        let len = len.ok_or_else(|| {
             LogError::damaged(&path, LONGEST, "the file is longer than a segment can be")
         })?;
         let mut bytes = [0; START as usize];
@@ -113,14 +114,18 @@ impl Segment {
         if header.seq != seq || seq == u32::MAX {
             return Err(LogError::damaged(&path, 32, "it is another segment under this name"));
         }
-        if header.state_end < START
-            || header.state_end > allocated
-            || !is_grown(header.allocated, allocated)
-        {
-            return Err(LogError::damaged(&path, allocated, "the file is cut off"));
-        }
+        let allocated = grown(header.allocated, len)
+            .filter(|allocated| header.state_end >= START && header.state_end <= *allocated);
+        let cut_off = || LogError::damaged(&path, len, "the file is cut off");
+        let allocated = allocated.ok_or_else(cut_off)?;
         let end = header.state_end;
         Ok(Segment { path, file, header, seed: header.seed(), allocated, end })
+    }
+
+    /// Makes the file longer.
+    pub(super) fn extend(&self, size: u32) -> Result<(), LogError> {
+        let extended = extend(&*self.file, self.allocated.into(), size.into());
+        extended.map_err(self.io("extend"))
     }
 
     pub(super) fn io(&self, action: &'static str) -> impl Fn(std::io::Error) -> LogError + '_ {
@@ -128,13 +133,26 @@ impl Segment {
     }
 }
 
-/// Whether a file that began with `from` bytes can have `len` by doubling.
-fn is_grown(from: u32, len: u32) -> bool {
-    let mut size = u64::from(from.max(1));
-    while size < len.into() {
+/// Makes a file longer, or leaves it as it is: some file systems keep what there was room for, and a
+/// flush that would free some would find none.
+pub(super) fn extend(file: &dyn File, len: u64, wanted: u64) -> io::Result<()> {
+    file.allocate(wanted).inspect_err(|_| {
+        // A start takes what stays for what it is.
+        let _ = file.set_len(len);
+    })
+}
+
+/// The length up to which a file of `len` bytes is used that began with `from` and doubles. What is
+/// beyond a full disk has left of an attempt to double it; of a file that was longer a record tells.
+fn grown(from: u32, len: u32) -> Option<u32> {
+    let mut size = from.max(1);
+    if size > len {
+        return None;
+    }
+    while size <= len / 2 {
         size *= 2;
     }
-    size == u64::from(len)
+    Some(size)
 }
 
 #[cfg(test)]
@@ -163,7 +181,8 @@ mod tests {
 
     #[test]
     fn a_file_only_doubles() {
-        assert!(is_grown(4096, 4096) && is_grown(4096, 16384));
-        assert!(!is_grown(4096, 2048) && !is_grown(4096, 12288) && !is_grown(0, 3));
+        assert_eq!((grown(4096, 4096), grown(4096, 16384)), (Some(4096), Some(16384)));
+        assert_eq!((grown(4096, 4095), grown(4096, 12288)), (None, Some(8192)));
+        assert_eq!(grown(4096, LONGEST), Some(LONGEST));
     }
 }

@@ -63,13 +63,13 @@ impl Log {
         while size < needed {
             size *= 2;
         }
-        let mut grown = active.file.allocate(size.into()).map_err(active.io("extend"));
+        let mut grown = active.extend(size);
         if matches!(grown, Err(LogError::Full { .. })) {
             // A spare is worth less than a write.
             let trimmed = self.folder.trim_spares(0);
             self.fatal(trimmed)?;
             let active = self.active();
-            grown = active.file.allocate(size.into()).map_err(active.io("extend"));
+            grown = active.extend(size);
         }
         self.fatal(grown)?;
         self.active_mut().allocated = size;

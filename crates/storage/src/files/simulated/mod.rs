@@ -263,12 +263,21 @@ impl File for SimulatedFile {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
+        let free = self.disk.lock().free();
         self.grow(Operation::Allocate, len, |inode, verdict| {
-            verdict?;
-            if inode.seen().len() < len as usize {
-                inode.resize(len as usize);
+            let seen = inode.seen().len() as u64;
+            let kept = match &verdict {
+                Ok(()) => len,
+                // As ext4 has it: what there is room for stays with the file.
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    seen.saturating_add(free).min(len / 4 * 3)
+                }
+                Err(_) => seen,
+            };
+            if seen < kept {
+                inode.resize(kept as usize);
             }
-            Ok(())
+            verdict
         })
     }
 }
