@@ -74,6 +74,12 @@ impl Batch {
             && self.definitions.is_empty()
     }
 
+    /// Bytes that the samples' columns take.
+    pub fn columns_size(&self) -> usize {
+        let columns = [&self.timestamps[..], &self.start_timestamps].map(size_of_val);
+        columns.iter().sum::<usize>() + size_of_val(&self.values[..]) + size_of_val(&self.runs[..])
+    }
+
     /// Ends the run of samples pushed since the last call.
     pub fn end_run(&mut self, series: u32) {
         let end = self.timestamps.len() as u32;

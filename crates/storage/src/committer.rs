@@ -27,6 +27,18 @@ pub(crate) struct Part {
     pub payload: Vec<u8>,
 }
 
+impl Part {
+    /// Bytes of memory that both forms take, about. Texts and histograms take a few times their
+    /// encoding, while a byte of that may be a whole sample.
+    pub fn memory(&self) -> usize {
+        let columns = match &self.change {
+            Change::Write(batch) => batch.columns_size(),
+            Change::Delete(_) => 0,
+        };
+        self.payload.len() + columns.max(3 * self.payload.len())
+    }
+}
+
 /// A request on its way to the log.
 pub(crate) struct Commit {
     pub parts: Vec<Part>,

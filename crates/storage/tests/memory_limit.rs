@@ -4,14 +4,15 @@
 #![allow(clippy::unwrap_used)] // a panic is the failure report
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use metricstor_memory::Budget;
+use metricstor_model::{EncodedLabels, WriteRequest, WriteSeries};
 use metricstor_storage::files::Disk;
 use metricstor_storage::{RefusalReason, WriteError};
 
 mod support;
-use support::{NOW, Row, everything, open_with, write};
+use support::{NOW, Row, decode, everything, open_with, write};
 
 fn rows(round: i64) -> Vec<Row> {
     let row = |i: i64| {
@@ -81,4 +82,30 @@ fn beyond_its_part_for_series_new_ones_are_refused_and_known_ones_go_on() {
         store.compact().unwrap();
     }
     assert!(store.statistics().head_bytes < 1 << 20, "{:?}", store.statistics());
+}
+
+/// A byte of the log may be a sample of sixteen bytes.
+#[test]
+fn a_request_is_charged_for_its_samples_not_only_for_their_encoding() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = Budget::new(64 << 20);
+    let (store, _) =
+        open_with(dir.path(), Arc::new(Disk), NOW, |config| config.memory = memory.clone())
+            .unwrap();
+    let mut request = WriteRequest::default();
+    request.timestamps.extend((0..400_000).map(|i| NOW - 500_000_000 + i * 1000));
+    request.values.resize(400_000, 1.0);
+    request.series.push(WriteSeries {
+        labels: EncodedLabels { bytes: b"__name__=m", decode },
+        samples: 0..400_000,
+        histograms: 0..0,
+        exemplars: 0..0,
+    });
+    for (left, fits) in [(6 << 20, false), (16 << 20, true)] {
+        let others = memory.take(memory.limit() - memory.held() - left).unwrap();
+        let (answer, answered) = mpsc::channel();
+        store.write(&request, Box::new(move |result| answer.send(result.is_ok()).unwrap()));
+        assert_eq!(answered.recv().unwrap(), fits, "{left} bytes left");
+        drop(others);
+    }
 }

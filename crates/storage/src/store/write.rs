@@ -7,7 +7,7 @@ use metricstor_model::{LabelsFault, PackedPair, SeriesId, WriteRequest, WriteSer
 
 use super::assembly::{Assembly, describe};
 use super::{Inner, Store};
-use crate::committer::{Commit, Done};
+use crate::committer::{Commit, Done, Part};
 use crate::config::LabelLimits;
 use crate::exclusive::Exclusive;
 use crate::known::{Key, Place};
@@ -71,7 +71,7 @@ impl Inner {
             return done(Ok(outcome));
         }
         // Encoded and not, until it is applied.
-        let size = parts.iter().map(|part| 4 * part.payload.len()).sum();
+        let size = parts.iter().map(Part::memory).sum();
         match self.config.memory.take(size) {
             Ok(memory) => self.committer.submit(Commit { parts, outcome, done, memory }),
             Err(exceeded) => self.shed(exceeded.into(), done),
