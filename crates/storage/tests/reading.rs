@@ -251,3 +251,21 @@ fn of_many_values_the_first_are_answered() {
     assert!(matches!(values(&[], usize::MAX), Err(SelectError::LimitExceeded { .. })));
     assert_eq!(values(&[], 10).unwrap().len(), 10);
 }
+
+#[test]
+fn what_is_counted_step_by_step_is_counted_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let one_shard = |config: &mut metricstor_storage::StoreConfig| config.shards = 1;
+    let (store, _) = open_with(dir.path(), Arc::new(Disk), NOW, one_shard).unwrap();
+    let rows: Vec<Row> =
+        (0..20_000).map(|i| (format!("__name__=m{},i={i:05}", i % 2), NOW, 1.0)).collect();
+    write(&store, &rows).unwrap();
+    store.delete(&[vec![Matcher::equal("i", "00007")]], TimeRange::ALL).unwrap();
+    store.compact().unwrap();
+    let sum = store.cardinality();
+    assert_eq!((sum.series_by_metric["m0"], sum.series_by_metric["m1"]), (10_000, 9_999));
+    assert_eq!((sum.values_by_name["i"], sum.values_by_name["__name__"]), (19_999, 2));
+    assert_eq!((sum.bytes_by_name["i"], sum.bytes_by_name["__name__"]), (5 * 19_999, 4));
+    assert_eq!(sum.series_by_pair.len(), 20_001);
+    assert_eq!((sum.series_by_pair["i=19999"], sum.series_by_pair["__name__=m0"]), (1, 10_000));
+}

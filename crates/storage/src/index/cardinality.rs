@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::Range;
 
 use metricstor_model::METRIC_NAME;
 
@@ -20,28 +21,31 @@ pub struct Cardinality {
 }
 
 impl Index {
-    /// Adds this shard's counts.
-    pub(crate) fn count_into(&self, sum: &mut Cardinality) {
-        for (_, name) in self.pairs.names() {
-            // A value that another shard has too was counted there.
-            let (mut values, mut bytes) = (0, 0);
-            for &pair in &name.pairs {
-                let series = self.pairs.series(pair).len();
-                let value = self.pairs.text(pair).1;
-                if *name.text == *METRIC_NAME {
-                    *sum.series_by_metric.entry(value.to_owned()).or_default() += series;
-                }
-                match sum.series_by_pair.entry(format!("{}={value}", name.text)) {
-                    Entry::Occupied(mut known) => *known.get_mut() += series,
-                    Entry::Vacant(new) => {
-                        new.insert(series);
-                        values += 1;
-                        bytes += value.len() as u64;
-                    }
+    /// Numbers of pairs are less than this.
+    pub(crate) fn pair_count(&self) -> u32 {
+        self.pairs.count()
+    }
+
+    /// Adds what hangs on the pairs of these numbers.
+    pub(crate) fn count_into(&self, pairs: Range<u32>, sum: &mut Cardinality) {
+        for pair in pairs {
+            let series = self.pairs.series(pair).len();
+            if series == 0 {
+                continue;
+            }
+            let (name, value) = self.pairs.text(pair);
+            if name == METRIC_NAME {
+                *sum.series_by_metric.entry(value.to_owned()).or_default() += series;
+            }
+            match sum.series_by_pair.entry(format!("{name}={value}")) {
+                Entry::Occupied(mut known) => *known.get_mut() += series,
+                // A value that another shard has too was counted there.
+                Entry::Vacant(new) => {
+                    new.insert(series);
+                    *sum.values_by_name.entry(name.to_owned()).or_default() += 1;
+                    *sum.bytes_by_name.entry(name.to_owned()).or_default() += value.len() as u64;
                 }
             }
-            *sum.values_by_name.entry(name.text.to_string()).or_default() += values;
-            *sum.bytes_by_name.entry(name.text.to_string()).or_default() += bytes;
         }
     }
 }

@@ -142,6 +142,11 @@ impl Pairs {
         Some(sorted[first..first + count].iter().chain(late).copied().collect())
     }
 
+    /// All numbers of pairs are less than this.
+    pub fn count(&self) -> u32 {
+        self.pairs.len() as u32
+    }
+
     /// The names that some series has, and their numbers.
     pub fn names(&self) -> impl Iterator<Item = (usize, &Name)> {
         self.names.iter().enumerate().filter(|(_, name)| !name.series.is_empty())
