@@ -57,10 +57,17 @@ pub(crate) fn sum(values: &[f64]) -> Kahan {
     })
 }
 
+/// Sums of numbers below do not overflow, however many there are.
+const LARGE: f64 = 1e290;
+
+/// Can sums of such numbers overflow?
+pub(crate) fn is_large(value: &f64) -> bool {
+    value.is_finite() && value.abs() >= LARGE
+}
+
 /// `None` where the order matters: with infinities, NaN, and what could overflow on the way.
 fn sum_in_lanes(values: &[f64]) -> Option<Kahan> {
     const LANES: usize = 8;
-    const LARGE: f64 = 1e290;
     let (rows, rest) = values.as_chunks::<LANES>();
     let (mut sums, mut rests, mut largest) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
     for row in rows {

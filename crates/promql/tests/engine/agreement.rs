@@ -541,3 +541,39 @@ fn what_is_computed_on_the_way_is_what_is_computed_afterwards() {
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
+
+/// Sums of large numbers overflow, or do not, depending on where one begins.
+#[test]
+fn windows_that_overlap_overflow_as_each_alone_does() {
+    let mut random = Random(0xbeed);
+    let engine = engine(1);
+    let mut failed = Vec::new();
+    for _ in 0..rounds(30) {
+        let mut samples = Samples::default();
+        for n in 0..SAMPLES {
+            let value = [1e308, -1e308, 1.7e308, -1.7e308, 1.0, -3e291][random.below(6) as usize];
+            samples.push(n * INTERVAL, if random.below(3) > 0 { 7.0 } else { value });
+        }
+        let source = Mixed(vec![(Labels::from_pairs([("__name__", "x")]).unwrap(), samples)]);
+        for f in [
+            "sum_over_time",
+            "avg_over_time",
+            "stdvar_over_time",
+            "stddev_over_time",
+            "deriv",
+            "mad_over_time",
+            "max_over_time",
+            "increase",
+            "rate",
+            "delta",
+        ] {
+            for range in ["12m", "10m", "2m"] {
+                let text = format!("{f}(x[{range}])");
+                if let Err(difference) = check_instants(&engine, &source, &text) {
+                    failed.push(format!("{text}\n    {difference}"));
+                }
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}

@@ -105,7 +105,7 @@ impl RangeFunction {
             None => size_of::<f64>(),
         };
         match &self.kernel {
-            Kernel::Sum(sum) => of(&sum.sliding),
+            Kernel::Sum(sum) => sum.sample_size(),
             Kernel::Avg(avg) => of(&avg.sliding),
             Kernel::Extreme(extreme) => of(&extreme.sliding),
             Kernel::Variance(variance) => of(&variance.sliding),
@@ -196,7 +196,7 @@ fn kernel(
         "changes" => transitions(false),
         "count_over_time" => Kernel::Count(over_time::Count::default()),
         "present_over_time" | "absent_over_time" => Kernel::Present(over_time::Present),
-        "sum_over_time" => Kernel::Sum(over_time::Sum { sliding: addition() }),
+        "sum_over_time" => Kernel::Sum(over_time::Sum::new(addition())),
         "avg_over_time" => Kernel::Avg(over_time::Avg { sliding: addition() }),
         "max_over_time" => extreme(true, false),
         "min_over_time" => extreme(false, false),

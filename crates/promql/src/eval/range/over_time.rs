@@ -62,22 +62,35 @@ impl Fold for Addition {
 #[derive(Debug)]
 pub(crate) struct Sum {
     /// Present if windows overlap much.
-    pub sliding: Option<Sliding<Addition>>,
+    sliding: Option<Sliding<Addition>>,
+    /// The sums of parts may overflow where that of the whole does not, or the other way round.
+    may_overflow: bool,
 }
 
 impl Sum {
+    pub fn new(sliding: Option<Sliding<Addition>>) -> Self {
+        Self { sliding, may_overflow: false }
+    }
+
+    pub fn sample_size(&self) -> usize {
+        self.sliding.as_ref().map_or(0, Sliding::sample_size)
+    }
+
     fn floats(&mut self, w: &Window<'_>) -> f64 {
         let sum = match &mut self.sliding {
-            Some(sliding) => sliding.fold(w.first, w.values.len(), |place| w.values[place]),
-            None => kahan::sum(w.values),
+            Some(sliding) if !self.may_overflow => {
+                sliding.fold(w.first, w.values.len(), |place| w.values[place])
+            }
+            _ => kahan::sum(w.values),
         };
         if sum.sum.is_infinite() { sum.sum } else { sum.value() }
     }
 }
 
 impl Kernel for Sum {
-    fn begin(&mut self, _: &Track) {
+    fn begin(&mut self, track: &Track) {
         self.sliding.iter_mut().for_each(Sliding::reset);
+        self.may_overflow = self.sliding.is_some() && track.values.iter().any(kahan::is_large);
     }
 
     fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
