@@ -176,13 +176,14 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Can what comes after it be computed series by series as well? Not if series may have to be
-    /// refused or united because they became equal when they lost their names: for that, all have to
-    /// be seen.
+    /// refused or united because they became equal when they lost their names, types or units: for
+    /// that, all have to be seen.
     pub(super) fn is_independent(&self, node: &Node, grid: Grid) -> bool {
+        let options = self.query.options;
         self.is_stream(node, grid)
-            && (self.query.options.delayed_name_removal
+            && (options.delayed_name_removal
                 || matches!(node.kind, Kind::Selector(_))
-                || has_fixed_name(node))
+                || (has_fixed_name(node) && !options.type_and_unit_labels))
     }
 
     /// The pipeline of such a vector.

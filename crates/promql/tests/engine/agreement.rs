@@ -577,3 +577,29 @@ fn windows_that_overlap_overflow_as_each_alone_does() {
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
+
+/// Type and unit get lost with the name: what they alone told apart is one series then, twice.
+#[test]
+fn series_that_only_their_types_tell_apart_are_not_added_up_without() {
+    let mut random = Random(0xceed);
+    let labels = |kind| Labels::from_pairs([("__name__", "x"), ("__type__", kind)]).unwrap();
+    let series = ["counter", "gauge"].map(|kind| (labels(kind), samples(&mut random, 0, 0)));
+    let source = Mixed(series.to_vec());
+    let options = EngineOptions { type_and_unit_labels: true, ..EngineOptions::default() };
+    let engine = Engine::new(options).unwrap();
+    for (text, refused) in [
+        ("sum(x)", false),
+        ("sum by (__type__) (x)", false),
+        ("sum(last_over_time(x[5m]))", false),
+        ("rate(x[5m])", true),
+        ("sum(rate(x[5m]))", true),
+        ("topk(1, abs(x))", true),
+        ("count(x * 2)", true),
+        ("max(-x)", true),
+    ] {
+        for time in [RANGE, QueryTime::Instant(START)] {
+            let answer = ask(&engine, &source, text, time);
+            assert_eq!(answer.is_err(), refused, "{text}: {:?}", answer.err());
+        }
+    }
+}
