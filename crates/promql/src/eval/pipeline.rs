@@ -24,7 +24,7 @@ use crate::eval::range::smoothed::Smoothed;
 use crate::eval::range::track::Track;
 use crate::eval::range::window::{Remarks, Results, slide};
 use crate::eval::range::windows::{Reach, Windows};
-use crate::eval::relabel::{has_kind, is_metadata, without_metadata};
+use crate::eval::relabel::{Dropped, has_kind};
 use crate::eval::samples::Reads;
 use crate::eval::scalar::Scalar;
 use crate::eval::stage::Stage;
@@ -153,7 +153,17 @@ impl Pipeline<'_> {
 
     /// Do the results lose the metric's name on the way?
     pub fn drops_name(&self) -> bool {
-        self.intake_drops_name() || self.stages.iter().any(Stage::drops_name)
+        self.drops() > Dropped::Nothing
+    }
+
+    fn drops(&self) -> Dropped {
+        let intake = if self.intake_drops_name() { Dropped::Metadata } else { Dropped::Nothing };
+        self.stages.iter().map(Stage::drops).fold(intake, Dropped::max)
+    }
+
+    /// What is removed at once.
+    fn drops_now(&self) -> Dropped {
+        if self.query.options.delayed_name_removal { Dropped::Nothing } else { self.drops() }
     }
 
     /// Is it a range function that drops the name?
@@ -258,10 +268,10 @@ impl Pipeline<'_> {
     ) -> Result<Labels, QueryError> {
         let groups = scratch.groups.get_or_insert_with(|| Groups::new(grouping.clone()));
         let known = groups.len();
-        let dropped = self.drops_name() && !self.query.options.delayed_name_removal;
+        let dropped = self.drops_now();
         let visit = |visitor: &mut dyn FnMut(&str, &str)| {
             self.series().visit_labels(i, &mut |name, value| {
-                if !(dropped && is_metadata(name)) {
+                if !dropped.holds(name) {
                     visitor(name, value);
                 }
             });
@@ -275,12 +285,9 @@ impl Pipeline<'_> {
 
     fn labels(&self, i: usize, ambiguous: &mut bool) -> Labels {
         let labels = self.series().labels(i);
-        if self.drops_name() && !self.query.options.delayed_name_removal {
-            *ambiguous |= has_kind(&labels);
-            without_metadata(&labels)
-        } else {
-            labels
-        }
+        let dropped = self.drops_now();
+        *ambiguous |= dropped == Dropped::Metadata && has_kind(&labels);
+        if dropped == Dropped::Nothing { labels } else { dropped.from(&labels) }
     }
 
     /// What is needed of the samples, if they are all inside one window.

@@ -22,10 +22,34 @@ pub(crate) fn has_kind(labels: &Labels) -> bool {
 
 /// The labels without those about the metric.
 pub(crate) fn without_metadata(labels: &Labels) -> Labels {
-    if labels.iter().any(|(name, _)| is_metadata(name)) {
-        labels.retain(|name| !is_metadata(name))
-    } else {
-        labels.clone()
+    Dropped::Metadata.from(labels)
+}
+
+/// Labels about the metric that are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Dropped {
+    Nothing,
+    Name,
+    /// Name, type and unit.
+    Metadata,
+}
+
+impl Dropped {
+    pub fn holds(self, label: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Name => label == METRIC_NAME,
+            Self::Metadata => is_metadata(label),
+        }
+    }
+
+    /// The labels that are left.
+    pub fn from(self, labels: &Labels) -> Labels {
+        if labels.iter().any(|(name, _)| self.holds(name)) {
+            labels.retain(|name| !self.holds(name))
+        } else {
+            labels.clone()
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::eval::frame::{ABSENT, Cell, Frame, HISTOGRAM, float_cell, is_float, i
 use crate::eval::grid::Grid;
 use crate::eval::number::to_integer;
 use crate::eval::operator::{Combined, combine};
+use crate::eval::relabel::Dropped;
 use crate::eval::scalar::Scalar;
 
 #[derive(Debug)]
@@ -48,12 +49,22 @@ pub(crate) struct Operator {
 }
 
 impl Stage {
+    /// What of the labels about the metric no longer holds for the results.
+    pub fn drops(&self) -> Dropped {
+        match self {
+            Self::Operator(operator) if operator.op.changes_metric() || operator.return_bool => {
+                Dropped::Metadata
+            }
+            Self::Operator(_) => Dropped::Nothing,
+            // So it is in Prometheus.
+            Self::Histogram(_) => Dropped::Name,
+            _ => Dropped::Metadata,
+        }
+    }
+
     /// Do the results no longer belong under the metric's name?
     pub fn drops_name(&self) -> bool {
-        match self {
-            Self::Operator(operator) => operator.op.changes_metric() || operator.return_bool,
-            _ => true,
-        }
+        self.drops() > Dropped::Nothing
     }
 
     pub fn apply(&self, frame: &mut Frame, grid: &Grid, notes: &mut Annotations) {

@@ -10,7 +10,6 @@ use crate::eval::frame::Frame;
 use crate::eval::grid::Grid;
 use crate::eval::instant::Take;
 use crate::eval::pipeline::{Intake, Pipeline};
-use crate::eval::relabel;
 use crate::eval::scalar::Scalar;
 use crate::eval::stage::{Operator, Stage};
 use crate::plan::{Binary, Call, Kind, Node, RangeSelector, Selector};
@@ -273,7 +272,7 @@ impl<'a> Evaluator<'a> {
         for head in &mut frame.heads {
             head.drop_name = true;
             if !self.query.options.delayed_name_removal {
-                head.labels = relabel::without_metadata(&head.labels);
+                head.labels = stage.drops().from(&head.labels);
             }
         }
         self.settle_names(frame, grid, false)

@@ -603,3 +603,25 @@ fn series_that_only_their_types_tell_apart_are_not_added_up_without() {
         }
     }
 }
+
+#[test]
+fn numbers_of_native_histograms_keep_their_type() {
+    let mut random = Random(0xdeed);
+    let pairs = [("__name__", "h"), ("__type__", "histogram"), ("__unit__", "s")];
+    let labels = Labels::from_pairs(pairs).unwrap();
+    let source = Mixed(vec![(labels, samples(&mut random, 0, 4))]);
+    let kept = Labels::from_pairs([pairs[1], pairs[2]]).unwrap();
+    for (text, expected) in [
+        ("histogram_count(h)", &kept),
+        ("histogram_sum(h or h)", &kept),
+        ("max by (__type__, __name__, __unit__) (histogram_avg(h))", &kept),
+        ("histogram_stddev(h) * 2", &Labels::empty()),
+        ("histogram_count(rate(h[5m]))", &Labels::empty()),
+        ("histogram_quantile(0.5, h)", &Labels::empty()),
+    ] {
+        let answer = ask(&engine(1), &source, text, RANGE).unwrap();
+        let Value::Matrix(series) = answer.value else { panic!("a matrix") };
+        assert_eq!(series.len(), 1, "{text}");
+        assert_eq!(&series[0].labels, expected, "{text}");
+    }
+}
