@@ -5,6 +5,7 @@
 mod support;
 
 use metricstor_http::{Config, QueryLimits};
+use metricstor_promql::EngineOptions;
 use prost::Message;
 use support::{NOW, Push, Reply, Server, snappy};
 
@@ -287,4 +288,35 @@ fn a_range_that_ends_before_it_starts_is_empty() {
         assert!(response.results[0].series.is_empty(), "{place}");
         assert_eq!(server.post("/api/v1/admin/storage/compact", "").status, 204);
     }
+}
+
+/// Labels alone are no samples: many questions for them are bounded by memory.
+#[test]
+fn all_that_one_request_asks_for_counts_as_memory() {
+    let options = EngineOptions { memory_max: 100_000, ..EngineOptions::default() };
+    let server = Server::evaluating(options);
+    let long = "x".repeat(1000);
+    let push = (0..20).fold(Push::default(), |push, i| {
+        let i = i.to_string();
+        push.series(&[("__name__", "up"), ("long", &long), ("i", &i)], &[(NOW, 1.0)])
+    });
+    assert_eq!(server.push(&push.body()).status, 204);
+    let labels = Query {
+        hints: Some(Hints { function: "series".into() }),
+        ..query(0, "__name__", "up", 0, NOW)
+    };
+    assert_eq!(read(&server, vec![labels.clone()], &[0]).status, 200);
+    let refused = read(&server, vec![labels; 10], &[0]);
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    assert!(refused.text().contains("limit memory_max"), "{}", refused.text());
+    assert_eq!(server.get("/federate?match[]=up").status, 200);
+    let more = (20..200).fold(Push::default(), |push, i| {
+        let i = i.to_string();
+        push.series(&[("__name__", "up"), ("long", &long), ("i", &i)], &[(NOW, 1.0)])
+    });
+    assert_eq!(server.push(&more.body()).status, 204);
+    let refused = server.get("/federate?match[]=up");
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    let streamed = read(&server, vec![query(0, "__name__", "up", 0, NOW)], &[1]);
+    assert_eq!(streamed.status, 422, "the labels, to be put in order: {}", streamed.text());
 }

@@ -7,6 +7,7 @@ mod explain;
 mod federate;
 mod histogram;
 mod label_name;
+mod memory;
 mod remote_read;
 mod result;
 mod run;

@@ -87,28 +87,22 @@ fn write_samples(
     sink: &mut Sink,
 ) -> Result<(), ApiError> {
     let limit = reading.app.config.queries.read_samples;
-    let memory_max = reading.app.engine.options().memory_max;
-    let (mut message, mut total) = (Vec::new(), 0);
+    let (mut message, mut total, mut memory) = (Vec::new(), 0, reading.memory());
     for query in &request.queries {
         push_result(&mut message, |result| {
             each_series(reading, query, |labels, samples| {
                 total += samples.len();
-                let beyond = |limit: &'static str, of: usize, setting: &str| {
-                    let text = format!(
-                        "exceeded {limit} limit ({of}); ask for less, for STREAMED_XOR_CHUNKS, \
-                         or raise {setting}"
-                    );
-                    Err(ApiError { limit: Some(limit), ..ApiError::bad_data(text) })
-                };
                 if total > limit {
-                    return beyond("sample", limit, "query.max_read_samples");
+                    let text = format!(
+                        "exceeded sample limit ({limit}); ask for less, for STREAMED_XOR_CHUNKS, \
+                         or raise query.max_read_samples"
+                    );
+                    return Err(ApiError { limit: Some("sample"), ..ApiError::bad_data(text) });
                 }
+                let before = result.len();
                 push_series(result, labels, samples);
                 // The message is held twice while it is compressed.
-                if result.len() > memory_max / 2 {
-                    return beyond("memory", memory_max, "query.max_memory");
-                }
-                Ok(())
+                memory.grow(2 * (result.len() - before))
             })
         })?;
     }
@@ -137,7 +131,7 @@ fn each_series(
     query: &Query,
     mut visit: impl FnMut(&Labels, &Samples) -> Result<(), ApiError>,
 ) -> Result<(), ApiError> {
-    let mut samples = Samples::default();
+    let (mut samples, mut memory) = (Samples::default(), reading.memory());
     if query.only_labels {
         let sets = [query.matchers.clone()];
         let limit = reading.app.config.queries.rows;
@@ -149,7 +143,12 @@ fn each_series(
         return all.iter().try_for_each(|labels| visit(labels, &samples));
     }
     let set = reading.view.select(&query.matchers)?;
-    let mut order: Vec<(Labels, usize)> = (0..set.len()).map(|i| (set.labels(i), i)).collect();
+    let mut order: Vec<(Labels, usize)> = Vec::new();
+    for i in 0..set.len() {
+        let labels = set.labels(i);
+        memory.grow(labels.size() + size_of::<(Labels, usize)>())?;
+        order.push((labels, i));
+    }
     order.sort_unstable();
     for (labels, i) in order {
         reading.check()?;

@@ -12,6 +12,7 @@ use metricstor_promql::{Interrupt, ParseOptions};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{sleep_until, timeout};
 
+use super::memory::Held;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorType};
@@ -67,9 +68,16 @@ pub struct Reading<'a> {
     pub view: View,
     pub interrupt: &'a Interrupt,
     deadline: Instant,
+    /// The most bytes that the caller's queries may hold.
+    memory_max: usize,
 }
 
 impl Reading<'_> {
+    /// An account of what the run holds beside the engine.
+    pub fn memory(&self) -> Held {
+        Held::new(&self.app.engine.options().memory, self.memory_max)
+    }
+
     /// Fails when the run has to end; to be asked again and again by work that takes long, and by
     /// work that still reads while its answer leaves already.
     pub fn check(&self) -> Result<(), ApiError> {
@@ -104,6 +112,8 @@ async fn in_turn(
     let (name, interrupt) = (caller.to_string(), Interrupt::new());
     let listed = app.running.list(&name, &ask.text, &interrupt);
     let own_limit = caller.grant().and_then(|grant| grant.limits().concurrent_queries);
+    let own_memory = caller.grant().and_then(|grant| grant.limits().query_memory_bytes);
+    let memory_max = app.engine_with(own_memory).options().memory_max;
     let permit = app.gate.enter(&name, own_limit).await?;
     // When the client goes away before there is an answer, this future is dropped, and the guard
     // with it; later the sink notices.
@@ -114,7 +124,7 @@ async fn in_turn(
     let (worker, stop, view) = (Arc::clone(app), interrupt.clone(), View::of(app, caller));
     let deadline = Instant::now() + ask.timeout;
     let job = move || {
-        let reading = Reading { app: &worker, view, interrupt: &stop, deadline };
+        let reading = Reading { app: &worker, view, interrupt: &stop, deadline, memory_max };
         let done = reading.check().and_then(|()| work(&reading, &mut sink));
         drop(listed);
         match done {

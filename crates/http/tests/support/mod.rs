@@ -48,6 +48,24 @@ impl Server {
         client_auth: ClientAuth,
         policy: Policy,
     ) -> Self {
+        let engine = Engine::new(EngineOptions::default()).unwrap();
+        Self::built(config, security, client_auth, policy, engine)
+    }
+
+    /// With a plain loopback listener and an engine of its own.
+    pub fn evaluating(options: EngineOptions) -> Self {
+        let (security, auth) = (Security::Loopback, ClientAuth::Optional);
+        let engine = Engine::new(options).unwrap();
+        Self::built(Config::default(), security, auth, Policy::default(), engine)
+    }
+
+    fn built(
+        config: Config,
+        security: Security,
+        client_auth: ClientAuth,
+        policy: Policy,
+        engine: Engine,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let settings = ProvisionerSettings {
             dir: dir.path().join("pki"),
@@ -71,7 +89,7 @@ impl Server {
         let app = App::new(Parts {
             store: Arc::clone(&store),
             pki: Arc::clone(&pki),
-            engine: Engine::new(EngineOptions::default()).unwrap(),
+            engine,
             registry: Arc::new(Registry::default()),
             clock,
             about,

@@ -46,6 +46,9 @@ pub async fn federate(
 type Key = (String, Kind, Labels);
 type LastSamples = BTreeMap<Key, Last>;
 
+/// What an entry of [`LastSamples`] takes besides its texts and buckets, about.
+const ENTRY_SIZE: usize = 2 * size_of::<(Key, Last)>();
+
 struct Last {
     /// Milliseconds since the Unix epoch.
     timestamp: i64,
@@ -68,6 +71,18 @@ impl Value {
         (!is_stale(number)).then_some(value)
     }
 
+    /// Bytes of memory beyond its own.
+    fn size(&self) -> usize {
+        match self {
+            Self::Float(_) => 0,
+            Self::Histogram(h) => {
+                let spans = h.positive_spans.len() + h.negative_spans.len();
+                let counts = h.positive_buckets.len() + h.negative_buckets.len();
+                size_of::<FloatHistogram>() + 8 * (spans + counts + h.custom_values.len())
+            }
+        }
+    }
+
     fn kind(&self) -> Kind {
         match self {
             Self::Float(_) => Kind::Untyped,
@@ -87,7 +102,7 @@ fn last_samples(
     let range =
         TimeRange::new(now.saturating_sub(reading.app.engine.options().lookback_ms) + 1, now);
     let mut last = BTreeMap::new();
-    let mut samples = Samples::default();
+    let (mut samples, mut memory) = (Samples::default(), reading.memory());
     for matchers in selectors {
         let set = reading.view.select(matchers)?;
         for i in 0..set.len() {
@@ -97,6 +112,7 @@ fn last_samples(
             let Some(value) = Value::at(&samples, at) else { continue };
             let labels = set.labels(i);
             let key = (labels.metric_name().to_owned(), value.kind(), labels);
+            memory.grow(key.0.len() + key.2.size() + value.size() + ENTRY_SIZE)?;
             last.insert(key, Last { timestamp: samples.timestamps[at], value });
         }
     }
