@@ -162,6 +162,22 @@ fn turns_alternate_between_a_flood_and_who_asks_now_and_then() {
 }
 
 #[test]
+fn an_answer_that_nobody_reads_ends_when_its_query_is_cancelled() {
+    let secured = gated(QueryLimits { concurrent: 1, ..patient() });
+    let mut watcher = Watcher::of(&secured);
+    let _held = holder(&secured, "service/flood");
+    let mut other = sent(&secured, "service/other", READ);
+    watcher.await_waiting(1);
+    let admin = secured.issue("user/admin");
+    let listed = secured.ask(&admin, get("/api/v1/status/active_queries"));
+    let listed: serde_json::Value = serde_json::from_slice(&listed.body).unwrap();
+    let id = listed["data"][0]["id"].as_u64().unwrap();
+    let cancelled = secured.ask(&admin, post(&format!("/api/v1/admin/queries/{id}/cancel"), ""));
+    assert_eq!(cancelled.status, 204);
+    assert_eq!(Reply::read(&mut other).status, 200);
+}
+
+#[test]
 fn beyond_the_queue_a_flood_loses_its_last_query() {
     let secured = gated(QueryLimits { concurrent: 1, queue: 2, ..patient() });
     let mut watcher = Watcher::of(&secured);

@@ -16,7 +16,7 @@ use super::memory::Held;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorType};
-use crate::reply::{Encoding, Gone, JSON, Sink};
+use crate::reply::{Encoding, Gone, JSON, Sending, Sink};
 use crate::view::View;
 
 /// How long after its time a query may take to notice.
@@ -119,7 +119,8 @@ async fn in_turn(
     // with it; later the sink notices.
     let mut guard = CancelOnDrop(Some(interrupt.clone()));
     let stall = app.config.queries.stall_timeout;
-    let (sink, mut response) = Sink::new(ask.content_type, ask.encoding, stall, permit);
+    let sending = Sending { stall, interrupt: interrupt.clone() };
+    let (sink, mut response) = Sink::new(ask.content_type, ask.encoding, sending, permit);
     let mut sink = if ask.short { sink.in_one_piece() } else { sink };
     let (worker, stop, view) = (Arc::clone(app), interrupt.clone(), View::of(app, caller));
     let deadline = Instant::now() + ask.timeout;

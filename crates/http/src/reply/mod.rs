@@ -4,7 +4,7 @@ mod encoding;
 mod sink;
 
 pub use encoding::Encoding;
-pub use sink::{Gone, Sink};
+pub use sink::{Gone, Sending, Sink};
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

@@ -14,9 +14,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::Frame;
+use metricstor_promql::{Interrupt, QueryError};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::encoding::{Encoder, Encoding};
 use crate::error::{ApiError, ErrorType};
@@ -38,7 +39,17 @@ enum Piece {
     End,
 }
 
-/// The client went away, or does not read.
+/// Between two looks whether the query was cancelled, while nobody takes a chunk.
+const LOOK_AFTER: Duration = Duration::from_millis(200);
+
+/// How long a chunk may wait for the client.
+pub struct Sending {
+    pub stall: Duration,
+    /// An operator ends the query, and with it an answer that nobody reads.
+    pub interrupt: Interrupt,
+}
+
+/// The client went away, or does not read, or an operator has had enough of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the client no longer reads the answer")]
 pub struct Gone;
@@ -47,7 +58,7 @@ pub struct Sink {
     buffer: Vec<u8>,
     content_type: HeaderValue,
     encoding: Encoding,
-    stall: Duration,
+    sending: Sending,
     /// Nobody takes chunks while the rest is written.
     whole: bool,
     /// The answer is 204.
@@ -65,7 +76,7 @@ impl Sink {
     pub fn new(
         content_type: HeaderValue,
         encoding: Encoding,
-        stall: Duration,
+        sending: Sending,
         permit: Permit,
     ) -> (Self, oneshot::Receiver<Result<Response, ApiError>>) {
         let (head, response) = oneshot::channel();
@@ -73,7 +84,7 @@ impl Sink {
             buffer: Vec::with_capacity(4096),
             content_type,
             encoding,
-            stall,
+            sending,
             whole: false,
             empty: false,
             head: Some(head),
@@ -115,9 +126,9 @@ impl Sink {
             self.send_chunk()?;
             let (encoder, chunks) = self.stream.take().ok_or(Gone)?;
             let rest = encoder.finish().map_err(|_| Gone)?;
-            send(&chunks, rest, self.stall)?;
+            self.sending.send(&chunks, rest)?;
             self.permit = None;
-            return send_piece(&chunks, Piece::End, self.stall);
+            return self.sending.send_piece(&chunks, Piece::End);
         }
         let response = self.whole();
         self.permit = None;
@@ -179,7 +190,7 @@ impl Sink {
         }
         let (encoder, chunks) = self.stream.as_mut().ok_or(Gone)?;
         let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK_CAPACITY));
-        send(chunks, encoder.push(full).map_err(|_| Gone)?, self.stall)
+        self.sending.send(chunks, encoder.push(full).map_err(|_| Gone)?)
     }
 }
 
@@ -187,15 +198,37 @@ fn internal(error: impl std::fmt::Display) -> ApiError {
     ApiError::new(ErrorType::Internal, error.to_string())
 }
 
-fn send(chunks: &mpsc::Sender<Piece>, bytes: Vec<u8>, stall: Duration) -> Result<(), Gone> {
-    if bytes.is_empty() { Ok(()) } else { send_piece(chunks, Piece::Data(bytes.into()), stall) }
-}
+impl Sending {
+    fn send(&self, chunks: &mpsc::Sender<Piece>, bytes: Vec<u8>) -> Result<(), Gone> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.send_piece(chunks, Piece::Data(bytes.into()))
+    }
 
-fn send_piece(chunks: &mpsc::Sender<Piece>, piece: Piece, stall: Duration) -> Result<(), Gone> {
-    let sending = async { timeout(stall, chunks.send(piece)).await };
-    match Handle::current().block_on(sending) {
-        Ok(Ok(())) => Ok(()),
-        _ => Err(Gone),
+    fn send_piece(&self, chunks: &mpsc::Sender<Piece>, piece: Piece) -> Result<(), Gone> {
+        let place = Handle::current().block_on(self.place(chunks))?;
+        place.send(piece);
+        Ok(())
+    }
+
+    /// A place for a chunk. What was out of time when it began to leave is left to leave.
+    async fn place<'a>(
+        &self,
+        chunks: &'a mpsc::Sender<Piece>,
+    ) -> Result<mpsc::Permit<'a, Piece>, Gone> {
+        let deadline = Instant::now() + self.stall;
+        loop {
+            if self.interrupt.check() == Err(QueryError::Cancelled) {
+                return Err(Gone);
+            }
+            let look = deadline.min(Instant::now() + LOOK_AFTER);
+            match timeout_at(look, chunks.reserve()).await {
+                Ok(place) => return place.map_err(|_| Gone),
+                Err(_) if Instant::now() >= deadline => return Err(Gone),
+                Err(_) => {}
+            }
+        }
     }
 }
 
