@@ -7,7 +7,9 @@ use metricstor_model::Matcher;
 
 use crate::ast::ValueType;
 use crate::eval::grid::Grid;
-use crate::eval::{Evaluator, Helpers, Profile, Query, effort_of_series, finish};
+use crate::eval::{
+    Evaluator, Helpers, Profile, Query, effort_of_series, effort_of_windows, finish,
+};
 use crate::plan::{Plan, Settings, plan};
 use crate::selectors::looks_further;
 use crate::{Answer, Expr, Interrupt, ParseOptions, QueryError, Source, Stopwatch};
@@ -189,7 +191,8 @@ impl Engine {
         let efforts = plan.selections.iter().map(|selection| {
             let range = selection.range.end.saturating_sub(selection.range.start);
             let one = effort_of_series(plan.grid.len, range);
-            series(&selection.matchers).saturating_mul(one)
+            let windows = effort_of_windows(plan.grid.len, selection.hints.range);
+            series(&selection.matchers).saturating_mul(one.saturating_add(windows))
         });
         efforts.fold(operations, usize::saturating_add)
     }

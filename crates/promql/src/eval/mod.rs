@@ -32,7 +32,7 @@ mod subquery;
 
 pub(crate) use budget::Claim;
 pub(crate) use finish::finish;
-pub(crate) use parallel::{Helpers, effort_of_series};
+pub(crate) use parallel::{Helpers, effort_of_series, effort_of_windows};
 pub(crate) use profile::Profile;
 pub(crate) use query::Query;
 

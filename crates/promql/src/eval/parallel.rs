@@ -32,6 +32,16 @@ pub(crate) fn effort_of_series(steps: usize, range: i64) -> usize {
     SERIES_COST.saturating_add(STEP_COST.saturating_mul(steps)).saturating_add(samples)
 }
 
+/// Samples of a window that some functions look at anew at each step, in the time that others take for
+/// one.
+const WINDOW_SAMPLES: usize = 8;
+
+/// What looking at all windows of this range costs a series, if it is one of those functions.
+pub(crate) fn effort_of_windows(steps: usize, range: i64) -> usize {
+    let samples = usize::try_from(range / USUAL_INTERVAL).unwrap_or(0);
+    steps.saturating_mul(samples) / WINDOW_SAMPLES
+}
+
 /// Cuts `series` into the tasks' runs, by what one of them costs about.
 pub(crate) fn tasks(series: usize, effort: usize) -> Tasks {
     let share = series.saturating_mul(effort) / TASKS;

@@ -217,6 +217,22 @@ fn quantiles_that_change_with_the_steps_count_with_all_their_series() {
     assert!(ask(2 * cells).is_ok());
 }
 
+/// What is told to be little work is done where requests are read.
+#[test]
+fn windows_that_are_looked_at_again_and_again_are_no_little_work() {
+    let engine = Engine::new(EngineOptions::default()).unwrap();
+    let minute = 60_000;
+    let effort = |text: &str, steps: i64| {
+        let expr = engine.parse(text).unwrap();
+        let time = QueryTime::Range { start: 0, end: (steps - 1) * minute, step: minute };
+        engine.effort(&expr, time, &QueryOptions::default(), |_| 1)
+    };
+    assert!(effort("rate(x[5m])", 60) < 1500);
+    // Eleven thousand histograms, four thousand times.
+    assert!(effort("rate(x[2d])", 4000) > 1 << 20);
+    assert!(effort("x", 1000) < 1 << 15);
+}
+
 #[test]
 fn no_time_or_duration_is_too_large_to_compute_with() {
     let source = Made { series: 2, samples: 200 };
