@@ -548,7 +548,7 @@ fn windows_that_overlap_overflow_as_each_alone_does() {
     let mut random = Random(0xbeed);
     let engine = engine(1);
     let mut failed = Vec::new();
-    for _ in 0..rounds(30) {
+    for _ in 0..rounds(100) {
         let mut samples = Samples::default();
         for n in 0..SAMPLES {
             let value = [1e308, -1e308, 1.7e308, -1.7e308, 1.0, -3e291][random.below(6) as usize];

@@ -105,8 +105,8 @@ impl RangeFunction {
             None => size_of::<f64>(),
         };
         match &self.kernel {
-            Kernel::Sum(sum) => sum.sample_size(),
-            Kernel::Avg(avg) => of(&avg.sliding),
+            Kernel::Sum(sum) => sum.sums.sample_size(),
+            Kernel::Avg(avg) => avg.sums.sample_size(),
             Kernel::Extreme(extreme) => of(&extreme.sliding),
             Kernel::Variance(variance) => of(&variance.sliding),
             Kernel::Quantile(quantile) => sorted(&quantile.sliding),
@@ -183,7 +183,7 @@ fn kernel(
         Kernel::Variance(variance::Variance { deviation, sliding })
     };
     let lines = || regression::Lines::new(sliding);
-    let addition = || sliding.then(|| Sliding::new(over_time::Addition));
+    let sums = || over_time::Sums::new(sliding);
     let sorted = || sliding.then(Sorted::default);
     let edge = |last, time| Kernel::Edge(over_time::Edge { last, time });
     Some(match name {
@@ -196,8 +196,8 @@ fn kernel(
         "changes" => transitions(false),
         "count_over_time" => Kernel::Count(over_time::Count::default()),
         "present_over_time" | "absent_over_time" => Kernel::Present(over_time::Present),
-        "sum_over_time" => Kernel::Sum(over_time::Sum::new(addition())),
-        "avg_over_time" => Kernel::Avg(over_time::Avg { sliding: addition() }),
+        "sum_over_time" => Kernel::Sum(over_time::Sum { sums: sums() }),
+        "avg_over_time" => Kernel::Avg(over_time::Avg { sums: sums() }),
         "max_over_time" => extreme(true, false),
         "min_over_time" => extreme(false, false),
         "ts_of_max_over_time" => extreme(true, true),

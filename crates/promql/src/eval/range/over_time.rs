@@ -58,39 +58,55 @@ impl Fold for Addition {
     }
 }
 
-/// `sum_over_time`
+/// The sums of windows.
 #[derive(Debug)]
-pub(crate) struct Sum {
+pub(crate) struct Sums {
     /// Present if windows overlap much.
     sliding: Option<Sliding<Addition>>,
     /// The sums of parts may overflow where that of the whole does not, or the other way round.
     may_overflow: bool,
 }
 
-impl Sum {
-    pub fn new(sliding: Option<Sliding<Addition>>) -> Self {
-        Self { sliding, may_overflow: false }
+impl Sums {
+    pub fn new(sliding: bool) -> Self {
+        Self { sliding: sliding.then(|| Sliding::new(Addition)), may_overflow: false }
     }
 
     pub fn sample_size(&self) -> usize {
         self.sliding.as_ref().map_or(0, Sliding::sample_size)
     }
 
-    fn floats(&mut self, w: &Window<'_>) -> f64 {
-        let sum = match &mut self.sliding {
+    fn begin(&mut self, track: &Track) {
+        self.sliding.iter_mut().for_each(Sliding::reset);
+        self.may_overflow = self.sliding.is_some() && track.values.iter().any(kahan::is_large);
+    }
+
+    fn of(&mut self, w: &Window<'_>) -> Kahan {
+        match &mut self.sliding {
             Some(sliding) if !self.may_overflow => {
                 sliding.fold(w.first, w.values.len(), |place| w.values[place])
             }
             _ => kahan::sum(w.values),
-        };
+        }
+    }
+}
+
+/// `sum_over_time`
+#[derive(Debug)]
+pub(crate) struct Sum {
+    pub sums: Sums,
+}
+
+impl Sum {
+    fn floats(&mut self, w: &Window<'_>) -> f64 {
+        let sum = self.sums.of(w);
         if sum.sum.is_infinite() { sum.sum } else { sum.value() }
     }
 }
 
 impl Kernel for Sum {
     fn begin(&mut self, track: &Track) {
-        self.sliding.iter_mut().for_each(Sliding::reset);
-        self.may_overflow = self.sliding.is_some() && track.values.iter().any(kahan::is_large);
+        self.sums.begin(track);
     }
 
     fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
@@ -111,16 +127,12 @@ impl Kernel for Sum {
 /// `avg_over_time`
 #[derive(Debug)]
 pub(crate) struct Avg {
-    /// Present if windows overlap much.
-    pub sliding: Option<Sliding<Addition>>,
+    pub sums: Sums,
 }
 
 impl Avg {
     fn floats(&mut self, w: &Window<'_>) -> f64 {
-        let sum = match &mut self.sliding {
-            Some(sliding) => sliding.fold(w.first, w.values.len(), |place| w.values[place]),
-            None => kahan::sum(w.values),
-        };
+        let sum = self.sums.of(w);
         let count = w.values.len() as f64;
         if !sum.sum.is_infinite() && !sum.sum.is_nan() {
             return sum.sum / count + sum.rest / count;
@@ -132,8 +144,8 @@ impl Avg {
 }
 
 impl Kernel for Avg {
-    fn begin(&mut self, _: &Track) {
-        self.sliding.iter_mut().for_each(Sliding::reset);
+    fn begin(&mut self, track: &Track) {
+        self.sums.begin(track);
     }
 
     fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
