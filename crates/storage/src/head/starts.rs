@@ -27,8 +27,8 @@ impl Starts {
     }
 
     fn at(&self, series: u32, timestamp: i64) -> i64 {
-        let before = self.changes.range((series, i64::MIN)..=(series, timestamp));
-        before.last().map_or(0, |(_, start)| *start)
+        let mut before = self.changes.range((series, i64::MIN)..=(series, timestamp));
+        before.next_back().map_or(0, |(_, start)| *start)
     }
 
     /// Notes the start of one sample; others may be later, unless it is the series' newest.
@@ -145,11 +145,11 @@ mod tests {
     }
 
     proptest! {
-    #[test]
-    fn every_sample_keeps_its_start(
-        samples in prop::collection::vec((0u32..2, 0i64..40, 0i64..3, 0u8..30), 1..60),
-    ) {
-        starts_model(&samples)?;
-    }
+        #[test]
+        fn every_sample_keeps_its_start(
+            samples in prop::collection::vec((0u32..2, 0i64..40, 0i64..3, 0u8..30), 1..60),
+        ) {
+            starts_model(&samples)?;
+        }
     }
 }
