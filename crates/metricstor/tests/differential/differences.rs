@@ -54,7 +54,8 @@ pub fn reason(
             return Some("3.5 fails with an error of its runtime");
         }
         let same_labels = error.contains("same labelset");
-        if same_labels && text.matches(")[").count() > 1 {
+        let collides = same_labels || error.contains("found duplicate series");
+        if collides && text.matches(")[").count() > 1 {
             return Some("3.13: subqueries end with the query's last step");
         }
         let relabels = has(&["label_", "-("]);

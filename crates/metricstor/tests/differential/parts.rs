@@ -5,44 +5,57 @@ use metricstor_promql::Expr;
 use metricstor_promql::ast::{AggregateOp, At, DurationExpr, ExprKind};
 use serde_json::Value;
 
-use crate::answer::{Outcome, chosen, differing, how_many};
+use crate::answer::{Outcome, by_time, chosen, compare, differing, how_many};
 
 struct Changed {
     reason: &'static str,
-    is: fn(&Expr) -> bool,
+    /// What is to be asked alone, if this part is answered differently.
+    of: fn(&Expr) -> Option<&Expr>,
     /// May the part's answers, the reference's and ours, differ like this?
     fits: fn(&Outcome, &Outcome) -> bool,
 }
 
-const CHANGED: [Changed; 5] = [
+const CHANGED: [Changed; 6] = [
     Changed {
         reason: "3.8: a histogram's extrapolation ends where its count would be zero",
-        is: |part| calls(part, &["rate", "increase"]),
+        of: |part| calls(part, &["rate", "increase"]).then_some(part),
         fits: |reference, own| differ_all(reference, own, is_scaled_down),
     },
     Changed {
         reason: "3.8: histogram_fraction interpolates in the first bucket",
-        is: |part| calls(part, &["histogram_fraction"]),
+        of: |part| calls(part, &["histogram_fraction"]).then_some(part),
         fits: |reference, own| {
             differ_all(reference, own, |theirs, own| is_nan(theirs) && !is_nan(own))
         },
     },
     Changed {
         reason: "3.14: mad_over_time of NaN is NaN",
-        is: |part| calls(part, &["mad_over_time"]),
+        of: |part| calls(part, &["mad_over_time"]).then_some(part),
         fits: |reference, own| {
             differ_all(reference, own, |theirs, own| !is_nan(theirs) && is_nan(own))
         },
     },
     Changed {
         reason: "of equal values any is chosen: the order of series is the store's",
-        is: |part| aggregates(part, &[AggregateOp::Topk, AggregateOp::Bottomk]),
+        of: |part| aggregates(part, &[AggregateOp::Topk, AggregateOp::Bottomk]).then_some(part),
         fits: |reference, own| chosen(reference) == chosen(own),
     },
     Changed {
         reason: "limitk takes the first series, and their order is the store's",
-        is: |part| aggregates(part, &[AggregateOp::Limitk]),
+        of: |part| aggregates(part, &[AggregateOp::Limitk]).then_some(part),
         fits: |reference, own| how_many(reference) == how_many(own),
+    },
+    Changed {
+        reason: "the last digit of a function, made visible by what looks for differences",
+        of: |part| {
+            subquery_of(
+                part,
+                &["rate", "increase", "irate", "idelta", "delta", "resets", "changes"],
+            )
+        },
+        fits: |reference, own| {
+            compare(reference, own).is_ok() && by_time(reference) != by_time(own)
+        },
     },
 ];
 
@@ -53,9 +66,12 @@ pub fn reason(text: &str, ask: impl Fn(&str) -> Vec<(Outcome, Outcome)>) -> Opti
     let mut parts = Vec::new();
     collect(&whole, &mut parts);
     parts.into_iter().find_map(|part| {
-        let changed = CHANGED.iter().find(|changed| (changed.is)(part))?;
-        let answers = ask(&text[part.span.start..part.span.end]);
-        answers.iter().any(|(theirs, own)| (changed.fits)(theirs, own)).then_some(changed.reason)
+        CHANGED.iter().find_map(|changed| {
+            let asked = (changed.of)(part)?;
+            let answers = ask(&text[asked.span.start..asked.span.end]);
+            let fits = answers.iter().any(|(theirs, own)| (changed.fits)(theirs, own));
+            fits.then_some(changed.reason)
+        })
     })
 }
 
@@ -135,6 +151,14 @@ fn children(expr: &Expr) -> Vec<&Expr> {
 
 fn calls(part: &Expr, names: &[&str]) -> bool {
     matches!(&part.kind, ExprKind::Call(call) if names.contains(&call.function.name))
+}
+
+/// What the subquery evaluates that one of these functions is called with.
+fn subquery_of<'a>(part: &'a Expr, names: &[&str]) -> Option<&'a Expr> {
+    let ExprKind::Call(call) = &part.kind else { return None };
+    let [argument] = &call.args[..] else { return None };
+    let ExprKind::Subquery(subquery) = &argument.kind else { return None };
+    names.contains(&call.function.name).then_some(&subquery.expr)
 }
 
 fn aggregates(part: &Expr, ops: &[AggregateOp]) -> bool {
