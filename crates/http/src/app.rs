@@ -12,6 +12,7 @@ use crate::gate::Gate;
 use crate::instruments::{Instruments, build_metrics, pki_metrics, storage_metrics};
 use crate::metrics::Registry;
 use crate::provision::Attempts;
+use crate::query::Busy;
 use crate::running::Running;
 use crate::sender::Senders;
 
@@ -56,6 +57,7 @@ pub struct App {
     pub(crate) config: Config,
     pub(crate) gate: Gate,
     pub(crate) running: Arc<Running>,
+    pub(crate) busy: Busy,
     pub(crate) writing: Arc<Semaphore>,
     /// Places for those who listen for notifications.
     pub(crate) listeners: Arc<Semaphore>,
@@ -78,6 +80,7 @@ impl App {
         Arc::new(Self {
             gate: Gate::new(&config.queries, instruments.waiting_queries.clone()),
             running: Arc::default(),
+            busy: Busy::default(),
             writing: Arc::new(Semaphore::new(config.requests.writing_bytes)),
             listeners: Arc::new(Semaphore::new(config.connections.listeners)),
             instruments,

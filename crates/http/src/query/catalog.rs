@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use metricstor_model::{Matcher, TimeRange};
+use metricstor_model::{Labels, Matcher, TimeRange};
 
 use super::label_name::unescape;
 use super::result::{TRUNCATED, push_annotations};
-use super::run::{Ask, SHORT_SERIES, SHORT_VALUES, run, short_syntax};
+use super::run::{Ask, Effort, Rest, SHORT_SERIES, SHORT_VALUES, run, short_syntax};
 use super::selector::{selectors, selectors_within};
 use crate::app::App;
 use crate::caller::Caller;
@@ -49,14 +49,15 @@ pub async fn series(
     }
     let lookup = Lookup::new(&app, &form)?;
     let few = few_series(&app, &View::of(&app, &caller), &form);
-    ask.short = few.is_some();
+    ask.effort = Effort::short_if(few.is_some());
     run(&app, &caller, ask, move |reading, sink| {
         let selectors = few
             .map_or_else(|| selectors(reading.app, &form), Ok)
             .map_err(|error| error.in_parameter("match[]"))?;
         let (rows, cut) = reading.view.series(&selectors, lookup.range, lookup.limit)?;
-        write_rows(sink, &rows, cut, push_labels)?;
-        Ok(())
+        let bytes = rows.iter().map(Labels::size).sum();
+        let write = move |sink: &mut _| write_rows(sink, &rows, cut, push_labels);
+        Ok(Rest::of_answer(sink, bytes, write)?)
     })
     .await
 }
@@ -72,12 +73,13 @@ pub async fn label_names(
     let view = View::of(&app, &caller);
     let few = few_series(&app, &view, &form);
     // A store has few names; those of a part of it are found series by series.
-    ask.short = few.is_some() || is_everything(&form, &view);
+    ask.effort = Effort::short_if(few.is_some() || is_everything(&form, &view));
     run(&app, &caller, ask, move |reading, sink| {
         let selectors = few.map_or_else(|| selectors(reading.app, &form), Ok)?;
         let rows = reading.view.label_names(&selectors, lookup.range)?;
-        write_texts(sink, &rows, lookup.limit)?;
-        Ok(())
+        let bytes = rows.iter().map(String::len).sum();
+        let write = move |sink: &mut _| write_texts(sink, &rows, lookup.limit);
+        Ok(Rest::of_answer(sink, bytes, write)?)
     })
     .await
 }
@@ -98,14 +100,15 @@ pub async fn label_values(
     let view = View::of(&app, &caller);
     let few = few_series(&app, &view, &form);
     let few_values = || view.values_at_most(&name) <= SHORT_VALUES;
-    ask.short = few.is_some() || is_everything(&form, &view) && few_values();
+    ask.effort = Effort::short_if(few.is_some() || is_everything(&form, &view) && few_values());
     run(&app, &caller, ask, move |reading, sink| {
         let selectors = few.map_or_else(|| selectors(reading.app, &form), Ok)?;
         // One more says that some are left off.
         let limit = lookup.limit.saturating_add(1);
         let rows = reading.view.label_values(&name, &selectors, lookup.range, limit)?;
-        write_texts(sink, &rows, lookup.limit)?;
-        Ok(())
+        let bytes = rows.iter().map(String::len).sum();
+        let write = move |sink: &mut _| write_texts(sink, &rows, lookup.limit);
+        Ok(Rest::of_answer(sink, bytes, write)?)
     })
     .await
 }

@@ -10,8 +10,8 @@ use metricstor_model::Matcher;
 use metricstor_promql::{QueryOptions, QueryTime, Stopwatch, parse_with};
 
 use super::explain::stopwatch;
-use super::result::{Statistics, write_answer};
-use super::run::{Ask, SHORT_EFFORT, run, short_syntax};
+use super::result::{Statistics, size, write_answer};
+use super::run::{Ask, Effort, Rest, run, short_syntax};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorType};
@@ -96,10 +96,10 @@ async fn evaluate(
     };
     let own_memory = caller.grant().and_then(|grant| grant.limits().query_memory_bytes);
     let expr = parse_with(form.get("query"), short_syntax(app)).ok();
-    ask.short = expr.as_ref().is_some_and(|expr| {
+    ask.effort = expr.as_ref().map_or(Effort::Long, |expr| {
         let view = View::of(app, caller);
         let series = |matchers: &[Matcher]| view.at_most(matchers);
-        app.engine.effort(expr, time, &options, series) <= SHORT_EFFORT
+        Effort::of_query(app.engine.effort(expr, time, &options, series))
     });
     let queued = Instant::now();
     run(app, caller, ask, move |reading, sink| {
@@ -117,8 +117,9 @@ async fn evaluate(
             evaluation_time: began.elapsed(),
             counts: answer.stats.clone(),
         });
-        write_answer(sink, &answer, limit, statistics.as_ref())?;
-        Ok(())
+        let bytes = size(&answer);
+        let write = move |sink: &mut _| write_answer(sink, &answer, limit, statistics.as_ref());
+        Ok(Rest::of_answer(sink, bytes, write)?)
     })
     .await
 }

@@ -20,6 +20,6 @@ pub use evaluate::{instant, range};
 pub use exemplars::exemplars;
 pub use federate::federate;
 pub use remote_read::remote_read;
-pub(crate) use run::{Ask, Reading, run};
+pub(crate) use run::{Ask, Busy, Reading, run};
 pub(crate) use selector::selectors;
 pub use text::{format, parse};

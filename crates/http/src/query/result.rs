@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use metricstor_model::FloatHistogram;
 use metricstor_promql::{Answer, MatrixSeries, SampleValue, Stats, Value, VectorSample};
 
 use super::explain::push_explanation;
@@ -15,6 +16,29 @@ const ANNOTATIONS_MAX: usize = 10;
 pub const TRUNCATED: &str = "results truncated due to limit";
 /// Points written between two looks at how much waits to be sent.
 const POINTS_PER_CHECKPOINT: usize = 1024;
+
+/// A time with a number, and a bucket, as they are written.
+const POINT_BYTES: usize = 32;
+const BUCKET_BYTES: usize = 64;
+
+/// About how long an answer is when it is written; bytes.
+pub fn size(answer: &Answer) -> usize {
+    let histogram = |one: &FloatHistogram| BUCKET_BYTES * (1 + one.buckets().count());
+    let of_sample = |one: &VectorSample| match &one.sample {
+        SampleValue::Float(_) => one.labels.size() + POINT_BYTES,
+        SampleValue::Histogram(value) => one.labels.size() + histogram(value),
+    };
+    let of_series = |one: &MatrixSeries| {
+        let histograms = one.histograms.iter().map(|(_, value)| histogram(value));
+        one.labels.size() + POINT_BYTES * one.floats.len() + histograms.sum::<usize>()
+    };
+    match &answer.value {
+        Value::Scalar { .. } => POINT_BYTES,
+        Value::String { value, .. } => value.len(),
+        Value::Vector(samples) => samples.iter().map(of_sample).sum(),
+        Value::Matrix(series) => series.iter().map(of_series).sum(),
+    }
+}
 
 /// What `stats` asks for.
 pub struct Statistics {

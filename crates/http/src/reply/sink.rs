@@ -99,9 +99,9 @@ impl Sink {
         (self.content_type, self.encoding) = (content_type, encoding);
     }
 
-    /// Keeps the answer together however long it gets: for one that is known to be short.
-    pub fn in_one_piece(self) -> Self {
-        Self { whole: true, ..self }
+    /// Whether the answer stays in one piece however long it gets: for one that is known to be short.
+    pub fn keep_together(&mut self, whole: bool) {
+        self.whole = whole;
     }
 
     /// Makes the answer 204; nothing may be written then.
