@@ -119,7 +119,7 @@ impl From<QueryError> for ApiError {
             QueryError::Execution(_) => Self::new(ErrorType::Execution, text),
             QueryError::Limit { name, .. } => Self::beyond(name, &text),
             QueryError::Cancelled => Self::new(ErrorType::Canceled, text),
-            QueryError::Timeout => Self::new(ErrorType::Timeout, text),
+            QueryError::Timeout | QueryError::Longer => Self::new(ErrorType::Timeout, text),
             QueryError::Source(source) => Self { text, ..Self::from(source) },
         }
     }

@@ -346,6 +346,27 @@ fn long_answers_arrive_whole_in_every_encoding() {
     }
 }
 
+#[test]
+fn what_was_thought_to_be_little_work_and_is_not_is_answered_all_the_same() {
+    let server = Server::start();
+    let samples: Vec<(i64, f64)> =
+        (0..100_000).map(|ms: i32| (NOW - 100_000 + i64::from(ms), f64::from(ms))).collect();
+    let push = Push::default().series(&[("__name__", "dense")], &samples);
+    assert_eq!(server.push(&push.body()).status, 204);
+    let query = encoded("quantile_over_time(0.5, dense[30s])");
+    let (start, end) = (NOW / 1000 - 60, NOW / 1000 - 1);
+    let path = format!("/api/v1/query_range?query={query}&start={start}&end={end}&step=1");
+    let reply = server.get(&path);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let json: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    let points = json["data"]["result"][0]["values"].as_array().unwrap();
+    assert_eq!(points.len(), 60);
+    for point in points {
+        let newest = 100_000.0 + 1000.0 * (point[0].as_f64().unwrap() - NOW as f64 / 1000.0);
+        assert_eq!(point[1], format!("{}", newest - 14_999.5), "{point}");
+    }
+}
+
 fn decoded(encoding: &str, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     match encoding {

@@ -22,6 +22,9 @@ pub enum QueryError {
     Cancelled,
     #[error("query timed out in expression evaluation")]
     Timeout,
+    /// Those who evaluate it have no patience left ([`crate::Interrupt::until`]).
+    #[error("the query takes longer than was expected")]
+    Longer,
     /// The store could not deliver the series.
     #[error("expanding series: {0}")]
     Source(SelectError),

@@ -7,9 +7,10 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use metricstor_model::{Labels, Matcher, TimeRange};
 
+use super::effort::Effort;
 use super::label_name::unescape;
 use super::result::{TRUNCATED, push_annotations};
-use super::run::{Ask, Effort, Rest, SHORT_SERIES, SHORT_VALUES, run, short_syntax};
+use super::run::{Ask, Rest, SHORT_SERIES, SHORT_VALUES, run, short_syntax};
 use super::selector::{selectors, selectors_within};
 use crate::app::App;
 use crate::caller::Caller;

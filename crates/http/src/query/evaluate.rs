@@ -1,5 +1,6 @@
 //! `query` and `query_range`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,15 +8,19 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use metricstor_model::Matcher;
-use metricstor_promql::{QueryOptions, QueryTime, Stopwatch, parse_with};
+use metricstor_promql::{
+    Answer, Expr, Interrupt, QueryError, QueryOptions, QueryTime, Stopwatch, parse_with,
+};
 
+use super::effort::Effort;
 use super::explain::stopwatch;
 use super::result::{Statistics, size, write_answer};
-use super::run::{Ask, Effort, Rest, run, short_syntax};
+use super::run::{Ask, Reading, Rest, run, short_syntax};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorType};
 use crate::param::{Form, NANOSECONDS, parse_nanoseconds, read_form};
+use crate::reply::{Gone, Sink};
 use crate::view::View;
 
 /// Prometheus' bound, checked before the query is even parsed.
@@ -101,27 +106,65 @@ async fn evaluate(
         let series = |matchers: &[Matcher]| view.at_most(matchers);
         Effort::of_query(app.engine.effort(expr, time, &options, series))
     });
-    let queued = Instant::now();
-    run(app, caller, ask, move |reading, sink| {
-        let queue_time = queued.elapsed();
+    let asked = Asked { form, expr, time, options, limit, own_memory, queued: Instant::now() };
+    run(app, caller, ask, move |reading, sink| match asked.answer(reading, reading.patience) {
+        Err(QueryError::Longer) => Ok(Rest::later(move |reading, sink| {
+            let answer = asked.answer(reading, reading.interrupt)?;
+            Ok(asked.write(sink, &answer)?)
+        })),
+        answer => {
+            let answer = answer?;
+            let bytes = size(&answer.0);
+            Ok(Rest::of_answer(sink, bytes, move |sink| asked.write(sink, &answer))?)
+        }
+    })
+    .await
+}
+
+/// A query as it was asked for.
+struct Asked {
+    form: Form,
+    /// What takes longer to parse, or is wrong, is parsed in its turn.
+    expr: Option<Expr>,
+    time: QueryTime,
+    options: QueryOptions,
+    limit: Option<usize>,
+    own_memory: Option<u64>,
+    queued: Instant,
+}
+
+impl Asked {
+    fn answer(
+        &self,
+        reading: &Reading<'_>,
+        interrupt: &Interrupt,
+    ) -> Result<(Answer, Option<Statistics>), QueryError> {
+        let queue_time = self.queued.elapsed();
         let began = Instant::now();
-        let engine = reading.app.engine_with(own_memory);
-        let text = form.get("query");
-        // What takes longer, or is wrong, was not parsed yet.
-        let expr = expr.map_or_else(|| engine.parse(text), Ok)?;
-        let (view, interrupt) = (&reading.view, reading.interrupt);
-        let mut answer = engine.query_expr(view, &expr, text, time, &options, interrupt)?;
-        answer.warnings.extend(deprecated_statistics(form.get("stats")));
-        let statistics = (!form.get("stats").is_empty()).then(|| Statistics {
+        let engine = reading.app.engine_with(self.own_memory);
+        let text = self.form.get("query");
+        let expr = match &self.expr {
+            Some(expr) => Cow::Borrowed(expr),
+            None => Cow::Owned(engine.parse(text)?),
+        };
+        let (view, time, options) = (reading.view, self.time, &self.options);
+        let mut answer = engine.query_expr(view, &expr, text, time, options, interrupt)?;
+        answer.warnings.extend(deprecated_statistics(self.form.get("stats")));
+        let statistics = (!self.form.get("stats").is_empty()).then(|| Statistics {
             queue_time,
             evaluation_time: began.elapsed(),
             counts: answer.stats.clone(),
         });
-        let bytes = size(&answer);
-        let write = move |sink: &mut _| write_answer(sink, &answer, limit, statistics.as_ref());
-        Ok(Rest::of_answer(sink, bytes, write)?)
-    })
-    .await
+        Ok((answer, statistics))
+    }
+
+    fn write(
+        &self,
+        sink: &mut Sink,
+        (answer, statistics): &(Answer, Option<Statistics>),
+    ) -> Result<(), Gone> {
+        write_answer(sink, answer, self.limit, statistics.as_ref())
+    }
 }
 
 /// Any text asks for statistics, for now.

@@ -3,32 +3,29 @@
 //! [`ServingFiles`](crate::ServingFiles) see to it that nobody else does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::response::Response;
 use metricstor_promql::{Interrupt, ParseOptions};
-use tokio::runtime::Handle;
 use tokio::task::{JoinError, spawn_blocking};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 
+use super::effort::{Effort, PATIENCE};
+use super::explain::stopwatch;
 use super::memory::Held;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorType};
 use crate::reply::{Encoding, Gone, JSON, Sending, Sink};
+use crate::running::Listed;
 use crate::view::View;
 
 /// How long after its time a query may take to notice.
 const NOTICE: Duration = Duration::from_secs(5);
 
-/// Cells and samples that take no more than a few times a hand-over there and back, some 50 µs.
-const SHORT_EFFORT: usize = 1 << 15;
-/// Those of some milliseconds.
-const MEDIUM_EFFORT: usize = 1 << 20;
-/// Values of a label that do, those that several shards have counted for each.
+/// Values of a label that take no more than a few times a hand-over to another thread, those that several shards have counted for each.
 pub const SHORT_VALUES: usize = 1 << 12;
 /// Series whose labels do not take much more.
 pub const SHORT_SERIES: usize = 1 << 10;
@@ -47,63 +44,22 @@ pub struct Ask {
     pub effort: Effort,
 }
 
-/// How much work a run is, at most, and with it where it is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
-    /// Over before another thread would wake up: done where the request was read.
-    Short,
-    /// Some hand-overs' worth: done there too, while another thread is left for what is short.
-    Medium,
-    /// Done on a blocking thread, and the answer leaves while it is still being written.
-    Long,
-}
-
-impl Effort {
-    /// Of a query that looks at about so many cells and samples.
-    pub fn of_query(cells: usize) -> Self {
-        match cells {
-            0..=SHORT_EFFORT => Self::Short,
-            ..=MEDIUM_EFFORT => Self::Medium,
-            _ => Self::Long,
-        }
-    }
-
-    pub fn short_if(short: bool) -> Self {
-        if short { Self::Short } else { Self::Long }
-    }
-}
-
-/// The runtime's threads that are at medium work.
-///
-/// Invariant: never all of them, so that whatever is short waits for short work only.
-#[derive(Debug, Default)]
-pub struct Busy(AtomicUsize);
-
-impl Busy {
-    fn enter(&self) -> Option<BusyThread<'_>> {
-        let all = Handle::current().metrics().num_workers();
-        let one_more = |busy: usize| (busy + 1 < all).then_some(busy + 1);
-        self.0.fetch_update(Relaxed, Relaxed, one_more).ok().map(|_| BusyThread(&self.0))
-    }
-}
-
-struct BusyThread<'a>(&'a AtomicUsize);
-
-impl Drop for BusyThread<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-/// What is left to do after the work.
+/// What is left to do after the work, on a blocking thread.
 pub enum Rest {
     Nothing,
-    /// An answer that is not short, whatever finding it took: it is written on a blocking thread.
-    Writing(Box<dyn FnOnce(&mut Sink) -> Result<(), Gone> + Send>),
+    Later(Work),
 }
 
+type Work = Box<dyn FnOnce(&Reading<'_>, &mut Sink) -> Result<(), ApiError> + Send>;
+
 impl Rest {
-    /// Writes an answer of about so many bytes, now if they are few.
+    pub fn later(
+        work: impl FnOnce(&Reading<'_>, &mut Sink) -> Result<(), ApiError> + Send + 'static,
+    ) -> Self {
+        Self::Later(Box::new(work))
+    }
+
+    /// Writes an answer of about so many bytes, now if they are few, however little it took to find it.
     pub fn of_answer(
         sink: &mut Sink,
         bytes: usize,
@@ -112,7 +68,7 @@ impl Rest {
         if bytes <= SHORT_BYTES {
             return write(sink).map(Self::from);
         }
-        Ok(Self::Writing(Box::new(write)))
+        Ok(Self::later(move |_, sink| Ok(write(sink)?)))
     }
 }
 
@@ -145,8 +101,11 @@ pub fn short_syntax(app: &App) -> ParseOptions {
 /// What a run may use: the server, what the caller sees of its data, and when to stop.
 pub struct Reading<'a> {
     pub app: &'a App,
-    pub view: View,
+    pub view: &'a View,
     pub interrupt: &'a Interrupt,
+    /// For work that can be done again elsewhere: ends it also when it holds up others, for longer than
+    /// was expected of it.
+    pub patience: &'a Interrupt,
     deadline: Instant,
     /// The most bytes that the caller's queries may hold.
     memory_max: usize,
@@ -170,7 +129,7 @@ impl Reading<'_> {
 
 /// Runs `work`, which evaluates and then writes its answer, or leaves that to be done; every refusal is
 /// counted.
-pub async fn run<R: Into<Rest>>(
+pub async fn run<R: Into<Rest> + 'static>(
     app: &Arc<App>,
     caller: &Caller,
     ask: Ask,
@@ -183,7 +142,7 @@ pub async fn run<R: Into<Rest>>(
     answer
 }
 
-async fn in_turn<R: Into<Rest>>(
+async fn in_turn<R: Into<Rest> + 'static>(
     app: &Arc<App>,
     caller: &Caller,
     ask: Ask,
@@ -202,40 +161,24 @@ async fn in_turn<R: Into<Rest>>(
     let stall = app.config.queries.stall_timeout;
     let sending = Sending { stall, interrupt: interrupt.clone() };
     let (mut sink, mut response) = Sink::new(ask.content_type, ask.encoding, sending, permit);
-    let busy = (ask.effort == Effort::Medium).then(|| app.busy.enter()).flatten();
-    let here = ask.effort == Effort::Short || busy.is_some();
-    sink.keep_together(here);
-    let (worker, stop, view) = (Arc::clone(app), interrupt.clone(), View::of(app, caller));
-    let deadline = Instant::now() + ask.timeout;
-    let job = move || {
-        let reading = Reading { app: &worker, view, interrupt: &stop, deadline, memory_max };
-        let done = reading.check().and_then(|()| work(&reading, &mut sink));
-        match done.map(Into::into) {
-            Ok(Rest::Nothing) => {
-                drop(listed);
-                // A client that is gone needs no answer.
-                let _ = sink.finish();
-                None
-            }
-            Ok(Rest::Writing(write)) => Some(move || {
-                sink.keep_together(false);
-                let written = write(&mut sink);
-                drop(listed);
-                let _ = written.and_then(|()| sink.finish());
-            }),
-            Err(error) => {
-                drop(listed);
-                sink.fail(error);
-                None
-            }
-        }
+    let here = app.busy.enter(ask.effort);
+    sink.keep_together(here.is_some());
+    let run = Run {
+        app: Arc::clone(app),
+        view: View::of(app, caller),
+        interrupt: interrupt.clone(),
+        deadline: Instant::now() + ask.timeout,
+        memory_max,
+        sink,
+        listed,
     };
-    if here {
-        let rest = in_time(job, deadline, &interrupt);
-        drop(busy);
-        rest.map(spawn_blocking);
+    if here.is_some() {
+        if let Some((run, rest)) = run.begin(PATIENCE, work) {
+            spawn_blocking(move || run.end(rest));
+        }
+        drop(here);
     } else {
-        spawn_blocking(|| job().map(|rest| rest()));
+        spawn_blocking(move || run.begin(Duration::MAX, work).map(|(run, rest)| run.end(rest)));
     }
     let answered = match timeout(ask.timeout, &mut response).await {
         Ok(answered) => answered,
@@ -255,16 +198,65 @@ async fn in_turn<R: Into<Rest>>(
     })
 }
 
-/// Does `job` here; it is interrupted at the deadline.
-fn in_time<T>(job: impl FnOnce() -> T, deadline: Instant, interrupt: &Interrupt) -> T {
-    let stop = interrupt.clone();
-    let timer = tokio::spawn(async move {
-        sleep_until(deadline.into()).await;
-        stop.time_out();
-    });
-    let done = job();
-    timer.abort();
-    done
+/// What a run has, on whichever thread it is.
+struct Run {
+    app: Arc<App>,
+    view: View,
+    interrupt: Interrupt,
+    deadline: Instant,
+    memory_max: usize,
+    sink: Sink,
+    listed: Listed,
+}
+
+impl Run {
+    /// Does the work, with this much patience; what is left of it is given back.
+    fn begin<R: Into<Rest>>(
+        mut self,
+        patience: Duration,
+        work: impl FnOnce(&Reading<'_>, &mut Sink) -> Result<R, ApiError>,
+    ) -> Option<(Self, Work)> {
+        match self.read(patience, work).map(Into::into) {
+            Ok(Rest::Later(rest)) => {
+                self.sink.keep_together(false);
+                return Some((self, rest));
+            }
+            Ok(Rest::Nothing) => self.finish(Ok(())),
+            Err(error) => self.finish(Err(error)),
+        }
+        None
+    }
+
+    fn end(mut self, rest: Work) {
+        let done = self.read(Duration::MAX, rest);
+        self.finish(done);
+    }
+
+    fn read<R>(
+        &mut self,
+        patience: Duration,
+        work: impl FnOnce(&Reading<'_>, &mut Sink) -> Result<R, ApiError>,
+    ) -> Result<R, ApiError> {
+        let reading = Reading {
+            app: &self.app,
+            view: &self.view,
+            interrupt: &self.interrupt,
+            patience: &self.interrupt.until(stopwatch, stopwatch().saturating_add(patience)),
+            deadline: self.deadline,
+            memory_max: self.memory_max,
+        };
+        reading.check()?;
+        work(&reading, &mut self.sink)
+    }
+
+    fn finish(self, done: Result<(), ApiError>) {
+        drop(self.listed);
+        match done {
+            // A client that is gone needs no answer.
+            Ok(()) => drop(self.sink.finish().ok()),
+            Err(error) => self.sink.fail(error),
+        }
+    }
 }
 
 /// Runs what takes a moment, out of turn, on a blocking thread.
@@ -288,24 +280,5 @@ impl Drop for CancelOnDrop {
 impl From<Gone> for ApiError {
     fn from(gone: Gone) -> Self {
         Self::new(ErrorType::Canceled, gone.to_string())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_thread_is_left_to_short_work() {
-        for threads in 1..=3 {
-            let mut runtime = tokio::runtime::Builder::new_multi_thread();
-            let runtime = runtime.worker_threads(threads).build().unwrap();
-            let _inside = runtime.enter();
-            let busy = Busy::default();
-            let at_work: Vec<_> = std::iter::from_fn(|| busy.enter()).collect();
-            assert_eq!(at_work.len(), threads - 1);
-            drop(at_work);
-            assert_eq!(busy.enter().is_some(), threads > 1);
-        }
     }
 }

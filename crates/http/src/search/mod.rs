@@ -70,7 +70,7 @@ async fn search(
     let parameters = Parameters::new(app, &form, call)?;
     let of = of(form.get("label"))?;
     run(app, caller, ask, move |reading, sink| {
-        let (view, selectors) = (&reading.view, selectors(reading.app, &form)?);
+        let (view, selectors) = (reading.view, selectors(reading.app, &form)?);
         let texts = match &of {
             Of::Names => view.label_names(&selectors, parameters.range)?,
             Of::Values(label) => {
