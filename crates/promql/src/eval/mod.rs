@@ -8,6 +8,7 @@ mod annotations;
 mod binary;
 mod budget;
 mod calendar;
+mod elementary;
 mod finish;
 mod forward;
 mod frame;

@@ -6,6 +6,7 @@ use crate::QueryError;
 use crate::ast::{RangeExtension, ValueType};
 use crate::eval::Evaluator;
 use crate::eval::calendar::Date;
+use crate::eval::elementary;
 use crate::eval::frame::Frame;
 use crate::eval::grid::Grid;
 use crate::eval::instant::Take;
@@ -40,9 +41,6 @@ fn is_stage(call: &Call) -> bool {
             ))
 }
 
-/// Beyond this, half the exponential is all there is of sinh and cosh, in Go too: it overflows with it.
-const HALF_EXP: f64 = 21.0;
-
 fn float_function(name: &str) -> Option<fn(f64) -> f64> {
     Some(match name {
         "abs" => f64::abs,
@@ -51,19 +49,19 @@ fn float_function(name: &str) -> Option<fn(f64) -> f64> {
         "exp" => f64::exp,
         "sqrt" => f64::sqrt,
         "ln" => f64::ln,
-        "log2" => log2,
-        "log10" => log10,
+        "log2" => elementary::log2,
+        "log10" => elementary::log10,
         "sin" => f64::sin,
         "cos" => f64::cos,
         "tan" => f64::tan,
         "asin" => f64::asin,
         "acos" => f64::acos,
         "atan" => f64::atan,
-        "sinh" => |v| if v.abs() > HALF_EXP { (v.abs().exp() * 0.5).copysign(v) } else { v.sinh() },
-        "cosh" => |v| if v.abs() > HALF_EXP { v.abs().exp() * 0.5 } else { v.cosh() },
+        "sinh" => elementary::sinh,
+        "cosh" => elementary::cosh,
         "tanh" => f64::tanh,
-        "asinh" => f64::asinh,
-        "acosh" => f64::acosh,
+        "asinh" => elementary::asinh,
+        "acosh" => elementary::acosh,
         "atanh" => f64::atanh,
         "rad" => |v| v * std::f64::consts::PI / 180.0,
         "deg" => |v| v * 180.0 / std::f64::consts::PI,
@@ -78,26 +76,6 @@ fn float_function(name: &str) -> Option<fn(f64) -> f64> {
         },
         _ => return None,
     })
-}
-
-/// By way of `log2`, as Go does: that is not exact, and `floor` could tell the difference.
-fn log10(v: f64) -> f64 {
-    log2(v) * std::f64::consts::LOG10_2
-}
-
-/// Exact for powers of two.
-fn log2(v: f64) -> f64 {
-    if !v.is_normal() || v < 0.0 {
-        return v.log2();
-    }
-    let bits = v.to_bits();
-    let exponent = (bits >> 52) as i32 - 1022;
-    // From 1/2 to 1.
-    let fraction = f64::from_bits(bits & !(0x7ff << 52) | 1022 << 52);
-    if fraction == 0.5 {
-        return f64::from(exponent - 1);
-    }
-    fraction.ln() * std::f64::consts::LOG2_E + f64::from(exponent)
 }
 
 /// The part of a date that a function returns.
