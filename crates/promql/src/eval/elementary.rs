@@ -1,6 +1,6 @@
 //! Elementary functions where Go's answers and those of Rust's library differ by more than a last digit.
 
-use std::f64::consts::{LN_2, LOG2_E};
+use std::f64::consts::{LN_2, LOG2_E, LOG10_E};
 
 /// Beyond this, half the exponential is all there is of sinh and cosh, in Go too: it overflows with it.
 const HALF_EXP: f64 = 21.0;
@@ -38,9 +38,9 @@ pub(super) fn acosh(v: f64) -> f64 {
     (above + (2.0 * above + above * above).sqrt()).ln_1p()
 }
 
-/// By way of `log2`, as Go does: that is not exact, and `floor` could tell the difference.
+/// By way of `ln`, as Go does: that is not exact, and `floor` could tell the difference.
 pub(super) fn log10(v: f64) -> f64 {
-    log2(v) * std::f64::consts::LOG10_2
+    v.ln() * LOG10_E
 }
 
 /// Exact for powers of two.
@@ -88,5 +88,15 @@ mod tests {
         assert_eq!(asinh(5e-324), 5e-324);
         assert_eq!(asinh(1e-10), 1e-10);
         assert!(asinh(-0.0).is_sign_negative());
+    }
+    #[test]
+    fn decimal_logarithms_are_natural_ones_times_a_constant() {
+        // What Prometheus answers, where it is not the nearest float.
+        assert_eq!(log10(1e15), 14.999999999999998);
+        assert_eq!(log10(0.1), -0.9999999999999999);
+        for (power, value) in [(3, 1e3), (6, 1e6), (23, 1e23), (100, 1e100), (-200, 1e-200)] {
+            assert_eq!(log10(value), f64::from(power));
+        }
+        assert_near(log10(1.0000001), 4.3429446044209946e-8);
     }
 }
