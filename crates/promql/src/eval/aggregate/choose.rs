@@ -151,16 +151,18 @@ impl Choice {
                 if self.op == AggregateOp::LimitRatio { ratio::place(&head.labels) } else { 0.0 };
             let mut chosen = false;
             for step in 0..self.steps {
+                let param = self.param.at(step);
                 let (value, histogram) = match column.get(step) {
                     Cell::Absent => continue,
                     Cell::Float(value) => (value, None),
                     Cell::Histogram(_) if self.is_by_value() => {
-                        notes.histogram_ignored_in_aggregation(self.op.name(), self.span);
+                        if wanted(param) > 0 {
+                            notes.histogram_ignored_in_aggregation(self.op.name(), self.span);
+                        }
                         continue;
                     }
                     Cell::Histogram(h) => (0.0, Some(h.clone())),
                 };
-                let param = self.param.at(step);
                 let heap = &mut self.heaps[group * self.steps + step];
                 let held = heap.len();
                 chosen |= offer(self.op, param, heap, Entry { value, histogram, series }, place);
@@ -232,11 +234,16 @@ fn offer(op: AggregateOp, param: f64, heap: &mut Heap, entry: Entry, place: f64)
         }
         return taken;
     }
-    // Not the negation: of NaN nothing is wanted either.
-    let wanted = if param >= 1.0 { param as usize } else { 0 };
+    let wanted = wanted(param);
     if heap.len() < wanted {
         heap.push(entry, order(op));
         return true;
     }
     wanted > 0 && op != AggregateOp::Limitk && heap.challenge(entry, order(op))
+}
+
+/// How many samples of a group are chosen at most.
+fn wanted(param: f64) -> usize {
+    // Not the negation: of NaN nothing is wanted either.
+    if param >= 1.0 { param as usize } else { 0 }
 }
