@@ -51,6 +51,11 @@ impl<'a> Evaluator<'a> {
             Kind::Binary(binary) => {
                 let lhs = self.scalar(&binary.lhs, grid)?;
                 let rhs = self.scalar(&binary.rhs, grid)?;
+                if binary.op.is_trim() {
+                    let symbol = binary.op.symbol();
+                    let text = format!("operator \"{symbol}\" not allowed for Scalar operations");
+                    return Err(QueryError::execution(text));
+                }
                 Ok(lhs.zip(rhs, |a, b| binary.op.on_floats(a, b)))
             }
             Kind::Call(call) => self.scalar_call(call, grid),
