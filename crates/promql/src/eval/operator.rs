@@ -27,7 +27,7 @@ impl BinaryOp {
             Self::Div => a / b,
             Self::Mod => a % b,
             Self::Pow => a.powf(b),
-            Self::Atan2 => a.atan2(b),
+            Self::Atan2 => atan2(a, b),
             _ => f64::from(u8::from(self.compare(a, b))),
         }
     }
@@ -44,6 +44,11 @@ impl BinaryOp {
             _ => false,
         }
     }
+}
+
+/// Go looks at the sign of the quotient, which is lost when that becomes too small.
+fn atan2(y: f64, x: f64) -> f64 {
+    if x < 0.0 && y < 0.0 && y / x == 0.0 { std::f64::consts::PI } else { y.atan2(x) }
 }
 
 /// What an operator makes of two samples.
