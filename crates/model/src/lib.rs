@@ -13,6 +13,7 @@ mod exemplar;
 mod histogram;
 mod labels;
 mod matcher;
+mod number;
 mod sample;
 mod select;
 mod series_id;
@@ -26,6 +27,7 @@ pub use histogram::{
 };
 pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME, PackedPair, TENANT_LABEL};
 pub use matcher::{MatchOp, Matcher, Pattern, Programs, RegexError};
+pub use number::parse_float;
 pub use sample::{STALE_NAN, Samples, TimeRange, is_stale};
 pub use select::{Need, SelectError, SeriesSet};
 pub use series_id::SeriesId;

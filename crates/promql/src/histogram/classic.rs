@@ -24,14 +24,6 @@ pub(crate) struct MadeMonotonic {
     pub difference_max: f64,
 }
 
-/// A bucket's upper bound from its label `le`; `None` if that is not a number.
-pub(crate) fn parse_le(label: &str) -> Option<f64> {
-    let named =
-        |text: &str| text.trim_start_matches(['+', '-']).to_ascii_lowercase().starts_with("inf");
-    // A number too large to be one is an error, not infinity.
-    label.parse().ok().filter(|bound: &f64| bound.is_finite() || bound.is_nan() || named(label))
-}
-
 /// The value that a share of `q` of the observations is not above: -Inf for `q` < 0, +Inf for
 /// `q` > 1, NaN without observations or without a bucket +Inf. The buckets must be in ascending
 /// order; equal bounds are merged and counts that go down levelled in place.
@@ -227,16 +219,6 @@ mod tests {
         assert_eq!(fraction(3.0, 2.0, &mut b()), 0.0);
         let mut negative = buckets(&[(-3.0, 10.0), (-2.0, 12.0), (INF, 100.0)]);
         assert_eq!(fraction(-4.0, -2.0, &mut negative), 0.02);
-    }
-
-    #[test]
-    fn bounds_are_numbers_within_range() {
-        assert_eq!(parse_le("+Inf"), Some(INF));
-        assert_eq!(parse_le("2.0e-1"), Some(0.2));
-        assert_eq!(parse_le("-1"), Some(-1.0));
-        for label in ["", "1e999", "Hello", " 1", "1s"] {
-            assert_eq!(parse_le(label), None, "{label}");
-        }
     }
 
     proptest! {

@@ -4,4 +4,4 @@
 
 mod classic;
 
-pub(crate) use classic::{ClassicBucket, MadeMonotonic, fraction, parse_le, quantile};
+pub(crate) use classic::{ClassicBucket, MadeMonotonic, fraction, quantile};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use metricstor_model::{FloatHistogram, Labels, METRIC_NAME, NanObservations};
+use metricstor_model::{FloatHistogram, Labels, METRIC_NAME, NanObservations, parse_float};
 
 use super::text;
 use crate::ast::{Span, ValueType};
@@ -15,7 +15,7 @@ use crate::eval::grid::Grid;
 use crate::eval::number::open_metrics;
 use crate::eval::relabel::without_metadata;
 use crate::eval::scalar::Scalar;
-use crate::histogram::{self, ClassicBucket, parse_le};
+use crate::histogram::{self, ClassicBucket};
 use crate::plan::Call;
 use crate::{Interrupt, QueryError};
 
@@ -163,7 +163,7 @@ impl Answers<'_> {
                 head.labels.clone()
             } else {
                 let le = head.labels.get(BUCKET).unwrap_or("");
-                if parse_le(le).is_none() {
+                if parse_float(le).is_none() {
                     let name = self.name_of(&head.labels);
                     self.notes.bad_bucket_label(&name, le, self.span);
                     continue;
@@ -181,7 +181,7 @@ impl Answers<'_> {
             });
             if native {
                 groups[at].native = Some(i);
-            } else if let Some(bound) = head.labels.get(BUCKET).and_then(parse_le) {
+            } else if let Some(bound) = head.labels.get(BUCKET).and_then(parse_float) {
                 groups[at].buckets.push((bound, i));
             }
         }
