@@ -1,5 +1,7 @@
 //! Durations: `1h30m` as Prometheus writes them, or seconds with decimals.
 
+use metricstor_model::parse_float;
+
 /// In a millisecond.
 pub(crate) const NANOSECONDS: i64 = 1_000_000;
 
@@ -43,7 +45,7 @@ pub(crate) fn parse_duration_parameter(text: &str) -> Result<i64, String> {
 
 /// The same in nanoseconds.
 pub(crate) fn parse_nanoseconds(text: &str) -> Result<i64, String> {
-    let Ok(seconds) = text.parse::<f64>() else {
+    let Some(seconds) = parse_float(text) else {
         return parse_duration(text)
             .map(|ms| ms * NANOSECONDS)
             .ok_or_else(|| format!("cannot parse {text:?} to a valid duration"));
@@ -100,12 +102,14 @@ mod tests {
         assert_eq!(parse_duration_parameter("-1"), Ok(-1_000));
         assert_eq!(parse_duration_parameter("0.0001"), Ok(0));
         assert_eq!(parse_duration_parameter("1m"), Ok(60_000));
+        assert_eq!(parse_duration_parameter("1_5"), Ok(15_000));
+        assert_eq!(parse_duration_parameter("0x1p1"), Ok(2_000));
         assert!(parse_duration_parameter("1e300").unwrap_err().ends_with("It overflows int64"));
         assert!(parse_duration_parameter("NaN").unwrap() < 0);
-        assert_eq!(
-            parse_duration_parameter("-1s").unwrap_err(),
-            "cannot parse \"-1s\" to a valid duration"
-        );
+        for text in ["-1s", "1e400", "+NaN"] {
+            let error = format!("cannot parse {text:?} to a valid duration");
+            assert_eq!(parse_duration_parameter(text), Err(error));
+        }
     }
 
     proptest! {

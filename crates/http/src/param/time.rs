@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use metricstor_model::parse_float;
 
 /// Times are kept inside ±2⁵³ ms, so that sums of a time and a duration cannot overflow.
 const TIME_MAX: i64 = 1 << 53;
@@ -10,7 +11,7 @@ const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// Milliseconds since the Unix epoch, rounded as Prometheus rounds; `None` when `text` is no time.
 pub fn parse_time(text: &str) -> Option<i64> {
-    if let Ok(seconds) = text.parse::<f64>() {
+    if let Some(seconds) = parse_float(text) {
         return seconds.is_finite().then(|| from_seconds(seconds));
     }
     match text {
@@ -85,6 +86,8 @@ mod tests {
         assert_eq!(parse_time("1735693200.1234"), Some(1_735_693_200_123));
         assert_eq!(parse_time("-1.5"), Some(-1_500));
         assert_eq!(parse_time("1e3"), Some(1_000_000));
+        assert_eq!(parse_time("1_000.5"), Some(1_000_500));
+        assert_eq!(parse_time("0x1p4"), Some(16_000));
         assert_eq!(parse_time("9223372036854775807"), Some(TIME_MAX));
         assert_eq!(parse_time("-1e300"), Some(-TIME_MAX));
     }
