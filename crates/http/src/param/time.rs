@@ -30,9 +30,14 @@ fn from_seconds(seconds: f64) -> i64 {
         .clamp(-TIME_MAX, TIME_MAX)
 }
 
-/// `2006-01-02T15:04:05[.999]Z` or with an offset `±hh:mm`; decimals beyond milliseconds are cut.
+/// `2006-01-02T15:04:05[.999]Z` or with an offset `±hh:mm`; decimals beyond milliseconds are cut. Like
+/// Go's, it takes a comma for the point, and an hour of one digit.
 fn from_rfc3339(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
+    if let (Some(b'0'..=b'9'), Some(b':')) = (bytes.get(11), bytes.get(12)) {
+        let (date, time) = text.split_at_checked(11)?;
+        return from_rfc3339(&format!("{date}0{time}"));
+    }
     let number = |from: usize, to: usize| -> Option<i64> {
         let digits = text.get(from..to)?;
         digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
@@ -46,7 +51,7 @@ fn from_rfc3339(text: &str) -> Option<i64> {
     let civil = DateTime::new(year, month, day, small(11)?, small(14)?, small(17)?, 0).ok()?;
     let mut rest = text.get(19..)?;
     let mut ms = 0;
-    if let Some(fraction) = rest.strip_prefix('.') {
+    if let Some(fraction) = rest.strip_prefix(['.', ',']) {
         let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
         if digits == 0 {
             return None;
@@ -99,6 +104,8 @@ mod tests {
             ("2025-01-01T01:00:00Z", 1_735_693_200_000),
             ("2025-01-01T01:00:00.123456789Z", 1_735_693_200_123),
             ("2025-01-01T01:00:00.5+01:30", 1_735_687_800_500),
+            ("2025-01-01T01:00:00,25Z", 1_735_693_200_250),
+            ("2025-01-01T1:00:00Z", 1_735_693_200_000),
             ("2024-02-29T00:00:00-00:01", 1_709_164_860_000),
             ("0000-03-01T00:00:00Z", -62_162_035_200_000),
             ("1969-12-31T23:59:59Z", -1_000),
@@ -122,6 +129,10 @@ mod tests {
             "2025-01-01T24:00:00Z",
             "2025-01-01T01:00:00",
             "2025-01-01T01:00:00.Z",
+            "2025-01-01T01:00:00,Z",
+            "2025-01-01T1:0:00Z",
+            "2025-01-01T:00:00Z",
+            "2025-01-01T::00:00Z",
             "2025-01-01",
             "2025-01-01T01:00:00+0100",
             "2025-01-01 01:00:00Z",
