@@ -68,6 +68,19 @@ fn every_kind_of_result_has_its_shape() {
 }
 
 #[test]
+fn a_scalar_has_no_exponent_and_its_timestamp_no_zeros_at_the_end() {
+    let server = filled();
+    for (query, expected) in [
+        ("1e-7", r#"{"resultType":"scalar","result":[1735693200.5,"0.0000001"]}"#),
+        ("-1e21", r#"{"resultType":"scalar","result":[1735693200.5,"-1000000000000000000000"]}"#),
+        ("'a'", r#"{"resultType":"string","result":[1735693200.5,"a"]}"#),
+    ] {
+        let reply = server.get(&format!("/api/v1/query?query={}&time={T}.5", encoded(query)));
+        assert_eq!((reply.status, reply.text()), (200, data(expected).as_str()), "{query}");
+    }
+}
+
+#[test]
 fn a_range_is_a_matrix_with_decimals_in_its_timestamps() {
     let server = filled();
     let reply = server.post(

@@ -3,7 +3,7 @@
 mod number;
 mod stamps;
 
-pub use number::push_number;
+pub use number::{push_number, push_plain};
 pub use stamps::Stamps;
 
 use metricstor_model::Labels;

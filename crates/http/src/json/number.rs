@@ -11,6 +11,19 @@ const PLAIN: Range<f64> = 1e-3..1e15;
 
 /// Appends `value`: `NaN`, `+Inf`, `-Inf`, plain digits, or `d.ddde-07` with two exponent digits.
 pub fn push_number(out: &mut Vec<u8>, value: f64) {
+    push(out, value, is_exponential);
+}
+
+/// The same without exponents, however many digits it takes: so Prometheus prints what is a scalar.
+pub fn push_plain(out: &mut Vec<u8>, value: f64) {
+    push(out, value, |_| false);
+}
+
+fn is_exponential(value: f64) -> bool {
+    value.abs() < 1e-6 || value.abs() >= 1e21
+}
+
+fn push(out: &mut Vec<u8>, value: f64, is_exponential: impl Fn(f64) -> bool) {
     let integer = value as i64;
     if integer as f64 == value && value.abs() < EXACT_INTEGER {
         if integer == 0 && value.is_sign_negative() {
@@ -22,11 +35,11 @@ pub fn push_number(out: &mut Vec<u8>, value: f64) {
     } else if value.is_infinite() {
         out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
     } else {
-        push_shortest(out, value);
+        push_shortest(out, value, is_exponential(value));
     }
 }
 
-fn push_shortest(out: &mut Vec<u8>, value: f64) {
+fn push_shortest(out: &mut Vec<u8>, value: f64, exponential: bool) {
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(value);
     if PLAIN.contains(&value.abs()) {
@@ -36,7 +49,6 @@ fn push_shortest(out: &mut Vec<u8>, value: f64) {
         out.push(b'-');
         positive
     });
-    let exponential = value.abs() < 1e-6 || value.abs() >= 1e21;
     match text.split_once('e') {
         None if !exponential => {
             out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
@@ -123,12 +135,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn scalars_have_no_exponents() {
+        for (value, expected) in [
+            (1e-7, "0.0000001"),
+            (-1.25e-9, "-0.00000000125"),
+            (1e21, "1000000000000000000000"),
+            (-1.5e22, "-15000000000000000000000"),
+            (2.5, "2.5"),
+            (f64::NAN, "NaN"),
+        ] {
+            let mut out = Vec::new();
+            push_plain(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
     proptest! {
         #[test]
         fn every_float_reads_back_bit_for_bit(bits: u64) {
             let value = f64::from_bits(bits);
             prop_assume!(value.is_finite());
             prop_assert_eq!(text(value).parse::<f64>().unwrap().to_bits(), bits);
+            let mut plain = Vec::new();
+            push_plain(&mut plain, value);
+            let plain = String::from_utf8(plain).unwrap();
+            prop_assert_eq!(plain.parse::<f64>().unwrap().to_bits(), bits);
         }
 
         /// Rust's own formatting is the shortest decimal too, up to the choice between two that

@@ -7,7 +7,9 @@ use metricstor_promql::{Answer, MatrixSeries, SampleValue, Stats, Value, VectorS
 
 use super::explain::push_explanation;
 use super::histogram::push_histogram;
-use crate::json::{Stamps, push_html_string, push_labels, push_number, push_timestamp, push_value};
+use crate::json::{
+    Stamps, push_html_string, push_labels, push_number, push_plain, push_timestamp, push_value,
+};
 use crate::reply::{Gone, Sink};
 
 /// Warnings and infos shown of an answer, each.
@@ -61,15 +63,15 @@ pub fn write_answer(
         Value::Scalar { timestamp, value } => {
             let out = start(sink, "scalar");
             out.push(b'[');
-            push_timestamp(out, *timestamp);
-            out.push(b',');
-            push_value(out, *value);
-            out.push(b']');
+            push_plain(out, *timestamp as f64 / 1000.0);
+            out.extend_from_slice(b",\"");
+            push_plain(out, *value);
+            out.extend_from_slice(b"\"]");
         }
         Value::String { timestamp, value } => {
             let out = start(sink, "string");
             out.push(b'[');
-            push_timestamp(out, *timestamp);
+            push_plain(out, *timestamp as f64 / 1000.0);
             out.push(b',');
             push_html_string(out, value);
             out.push(b']');
