@@ -1,6 +1,6 @@
 //! Elementary functions where Go's answers and those of Rust's library differ by more than a last digit.
 
-use std::f64::consts::{LN_2, LOG2_E, LOG10_E};
+use std::f64::consts::{FRAC_PI_2, LN_2, LOG2_E, LOG10_E};
 
 /// Beyond this, half the exponential is all there is of sinh and cosh, in Go too: it overflows with it.
 const HALF_EXP: f64 = 21.0;
@@ -14,6 +14,18 @@ pub(super) fn sinh(v: f64) -> f64 {
 
 pub(super) fn cosh(v: f64) -> f64 {
     if v.abs() > HALF_EXP { v.abs().exp() * 0.5 } else { v.cosh() }
+}
+
+/// By way of the tangent, as Go does: near 1 the root has lost digits, and `acos` shows it.
+pub(super) fn asin(v: f64) -> f64 {
+    let size = v.abs();
+    let root = (1.0 - size * size).sqrt();
+    let angle = if size > 0.7 { FRAC_PI_2 - (root / size).atan() } else { (size / root).atan() };
+    angle.copysign(v)
+}
+
+pub(super) fn acos(v: f64) -> f64 {
+    FRAC_PI_2 - asin(v)
 }
 
 pub(super) fn asinh(v: f64) -> f64 {
@@ -98,5 +110,15 @@ mod tests {
             assert_eq!(log10(value), f64::from(power));
         }
         assert_near(log10(1.0000001), 4.3429446044209946e-8);
+    }
+    #[test]
+    fn inverse_sines_are_those_of_tangents() {
+        // What Prometheus answers, where it is not near the exact value.
+        assert_near(acos(0.99999999), 0.00014142135667150058);
+        assert_near(asin(0.99999999), 1.570654905438225);
+        assert_eq!((asin(1.0), acos(1.0)), (FRAC_PI_2, 0.0));
+        assert_eq!((asin(-1.0), acos(-1.0)), (-FRAC_PI_2, 2.0 * FRAC_PI_2));
+        assert!(asin(1.5).is_nan() && acos(-2.0).is_nan() && asin(f64::INFINITY).is_nan());
+        assert!(asin(-0.0).is_sign_negative());
     }
 }
