@@ -20,9 +20,12 @@ fn expected_labels(node: &Node) -> Result<Labels, QueryError> {
         Kind::Range(range) => &range.selector.matchers,
         _ => &[],
     };
+    let mut ordered: Vec<&Matcher> =
+        matchers.iter().filter(|matcher| matcher.name != METRIC_NAME).collect();
+    ordered.sort_by_key(|matcher| subtracts(matcher, matchers));
     let mut labels = LabelsBuilder::new();
     let mut seen = BTreeSet::new();
-    for matcher in matchers.iter().filter(|matcher| matcher.name != METRIC_NAME) {
+    for matcher in ordered {
         if matcher.op == MatchOp::Equal && seen.insert(&matcher.name) {
             labels.set(&matcher.name, &matcher.value);
         } else {
@@ -30,6 +33,14 @@ fn expected_labels(node: &Node) -> Result<Labels, QueryError> {
         }
     }
     labels.build().map_err(|error| QueryError::execution(error.to_string()))
+}
+
+/// Does a matcher only take series away from those that others find? Prometheus' store puts such
+/// matchers last, and its `absent` sees them in that order.
+fn subtracts(matcher: &Matcher, all: &[Matcher]) -> bool {
+    let is_needed = all.iter().any(|other| other.name == matcher.name && !other.matches_empty());
+    let is_negative = matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotRegex);
+    !is_needed || is_negative && matcher.matches_empty()
 }
 
 /// Unmarks the steps at which a series has a sample.
