@@ -30,6 +30,8 @@ pub(crate) enum Stage {
     /// A function of histograms; floats are dropped.
     Histogram(fn(&FloatHistogram) -> f64),
     Negate,
+    /// The samples as they are.
+    Same,
     /// The time of the step.
     Time,
     /// Nothing: the function is not for computed vectors.
@@ -55,7 +57,7 @@ impl Stage {
             Self::Operator(operator) if operator.op.changes_metric() || operator.return_bool => {
                 Dropped::Metadata
             }
-            Self::Operator(_) => Dropped::Nothing,
+            Self::Operator(_) | Self::Same => Dropped::Nothing,
             // So it is in Prometheus.
             Self::Histogram(_) => Dropped::Name,
             _ => Dropped::Metadata,
@@ -78,6 +80,7 @@ impl Stage {
             Self::Date(part) => map_floats(frame, |_, v| part(&Date::of(to_integer(v))) as f64),
             Self::Histogram(f) => map_histograms(frame, f),
             Self::Negate => negate(frame),
+            Self::Same => {}
             Self::Time => present(frame, |step| grid.time(step) as f64 / 1000.0),
             Self::Nothing => frame.arrange(&[]),
             Self::Operator(operator) => operator.apply(frame, notes),

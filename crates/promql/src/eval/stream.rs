@@ -19,7 +19,7 @@ use crate::plan::{Binary, Call, Kind, Node, RangeSelector, Selector};
 pub(super) fn stage_input(node: &Node) -> Option<&Node> {
     let is_vector = |node: &&Node| node.value_type == ValueType::InstantVector;
     match &node.kind {
-        Kind::Negate(inner) => Some(inner.as_ref()).filter(is_vector),
+        Kind::Negate(inner) | Kind::Plus(inner) => Some(inner.as_ref()).filter(is_vector),
         Kind::Binary(binary) => match (binary.lhs.value_type, binary.rhs.value_type) {
             (ValueType::InstantVector, ValueType::Scalar) => Some(&binary.lhs),
             (ValueType::Scalar, ValueType::InstantVector) => Some(&binary.rhs),
@@ -259,6 +259,7 @@ impl<'a> Evaluator<'a> {
     fn stage(&mut self, node: &'a Node, grid: Grid) -> Result<Stage, QueryError> {
         match &node.kind {
             Kind::Negate(_) => Ok(Stage::Negate),
+            Kind::Plus(_) => Ok(Stage::Same),
             Kind::Binary(binary) => self.operator(binary, node, grid),
             Kind::Call(call) => self.function_stage(call, grid),
             _ => Err(QueryError::execution("unexpected expression where a function belongs")),

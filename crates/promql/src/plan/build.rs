@@ -84,10 +84,14 @@ impl Planner {
             ExprKind::Number(value) | ExprKind::Duration(value) => constant(Kind::Number(*value)),
             ExprKind::String(text) => constant(Kind::Text(text.clone())),
             ExprKind::Bytes(bytes) => constant(Kind::Bytes(bytes.clone())),
-            ExprKind::Paren(inner) | ExprKind::Plus(inner) => return self.node(inner, scope),
+            ExprKind::Paren(inner) => return self.node(inner, scope),
             ExprKind::Negate(inner) => {
                 let inner = self.node(inner, scope)?;
                 Ok((Kind::Negate(Box::new(inner.node)), inner.invariant, inner.wrap))
+            }
+            ExprKind::Plus(inner) => {
+                let inner = self.node(inner, scope)?;
+                Ok((Kind::Plus(Box::new(inner.node)), inner.invariant, inner.wrap))
             }
             ExprKind::Binary(binary) => self.binary(binary, scope),
             ExprKind::Aggregate(aggregate) => self.aggregate(aggregate, scope),

@@ -55,6 +55,8 @@ pub(crate) enum Kind {
     Range(RangeSelector),
     Subquery(Box<Subquery>),
     Negate(Box<Node>),
+    /// A unary plus: the operand's value, but no selector any more.
+    Plus(Box<Node>),
     Binary(Box<Binary>),
     Aggregate(Box<Aggregate>),
     Call(Box<Call>),
@@ -138,7 +140,7 @@ impl Node {
                     },
                 })
             }
-            Kind::Negate(inner) => inner.first_shift(),
+            Kind::Negate(inner) | Kind::Plus(inner) => inner.first_shift(),
             Kind::Binary(binary) => binary.lhs.first_shift().or_else(|| binary.rhs.first_shift()),
             Kind::Aggregate(aggregate) => aggregate
                 .inner

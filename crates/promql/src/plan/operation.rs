@@ -13,6 +13,7 @@ impl Node {
             Kind::Matchers(_) => "matchers".to_owned(),
             Kind::Subquery(_) => "subquery".to_owned(),
             Kind::Negate(_) => "-".to_owned(),
+            Kind::Plus(_) => "+".to_owned(),
             Kind::Binary(binary) => binary.op.symbol().to_owned(),
             Kind::Aggregate(aggregate) => aggregate.operation(),
             Kind::Call(call) => call.function.name.to_owned(),
@@ -23,7 +24,7 @@ impl Node {
     pub fn operands(&self) -> Vec<&Self> {
         match &self.kind {
             Kind::Subquery(subquery) => vec![&subquery.inner],
-            Kind::Negate(inner) => vec![inner],
+            Kind::Negate(inner) | Kind::Plus(inner) => vec![inner],
             Kind::Binary(binary) => vec![&binary.lhs, &binary.rhs],
             Kind::Aggregate(aggregate) => {
                 aggregate.param.iter().chain([&aggregate.inner]).collect()

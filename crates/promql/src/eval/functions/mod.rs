@@ -48,6 +48,7 @@ impl<'a> Evaluator<'a> {
         match &node.kind {
             Kind::Number(value) => Ok(Scalar::Constant(*value)),
             Kind::Negate(inner) => Ok(self.scalar(inner, grid)?.map(|value| -value)),
+            Kind::Plus(inner) => self.scalar(inner, grid),
             Kind::Binary(binary) => {
                 let lhs = self.scalar(&binary.lhs, grid)?;
                 let rhs = self.scalar(&binary.rhs, grid)?;
