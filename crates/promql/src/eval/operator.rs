@@ -48,7 +48,8 @@ impl BinaryOp {
 
 /// Go looks at the sign of the quotient, which is lost when that becomes too small.
 fn atan2(y: f64, x: f64) -> f64 {
-    if x < 0.0 && y < 0.0 && y / x == 0.0 { std::f64::consts::PI } else { y.atan2(x) }
+    let is_lost = x.is_finite() && x < 0.0 && y < 0.0 && y / x == 0.0;
+    if is_lost { std::f64::consts::PI } else { y.atan2(x) }
 }
 
 /// What an operator makes of two samples.
