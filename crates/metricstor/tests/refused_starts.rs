@@ -145,3 +145,18 @@ fn another_trust_domain() {
     let text = refusal(&dir.path().join("data"), &["--config", config.to_str().unwrap()]);
     assert!(text.contains("other.example"), "{text}");
 }
+
+#[test]
+fn a_file_in_the_place_of_the_socket_is_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, link) = (dir.path().join("notes"), dir.path().join("link"));
+    fs::write(&file, "mine").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    for path in [&file, &link] {
+        let config = dir.path().join("config.yml");
+        fs::write(&config, format!("unix_socket: {}\n", path.display())).unwrap();
+        let text = refusal(&dir.path().join("data"), &["--config", config.to_str().unwrap()]);
+        assert!(text.contains(path.to_str().unwrap()) && text.contains("choose another"), "{text}");
+        assert_eq!(fs::read(path).unwrap(), b"mine");
+    }
+}

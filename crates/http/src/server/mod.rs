@@ -11,7 +11,7 @@ mod strangers;
 use std::fs::Permissions;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +59,8 @@ pub enum ListenError {
     Other { address: SocketAddr, source: io::Error },
     #[error("{} is in use by another process: stop it or choose another path", .0.display())]
     PathInUse(PathBuf),
+    #[error("{} is a file, not a socket: remove it or choose another path", .0.display())]
+    NoSocket(PathBuf),
     #[error("cannot listen on {}: {source}", .path.display())]
     Path { path: PathBuf, source: io::Error },
 }
@@ -80,7 +82,11 @@ impl Listener {
         let failed = |source| ListenError::Path { path: path.to_owned(), source };
         match UnixStream::connect(path).await {
             Ok(_) => return Err(ListenError::PathInUse(path.to_owned())),
+            // A file that is no socket refuses too, and is somebody's.
             Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                if !std::fs::symlink_metadata(path).map_err(failed)?.file_type().is_socket() {
+                    return Err(ListenError::NoSocket(path.to_owned()));
+                }
                 std::fs::remove_file(path).map_err(failed)?;
             }
             // Nothing there, or nothing that binding would replace.
