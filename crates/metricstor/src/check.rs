@@ -5,7 +5,7 @@ use crate::config::{Settings, from_file};
 
 /// Succeeds if `serve --config FILE` would find its settings usable.
 pub fn config(args: &CheckConfigArgs) -> anyhow::Result<()> {
-    let file = from_file(Some(&args.file), std::env::vars())?;
+    let file = from_file(Some(&args.file), std::env::vars_os())?;
     Settings::try_from(&file)?;
     if args.print {
         print!("{}", file.to_yaml());

@@ -30,7 +30,7 @@ pub fn policy(command: &PolicyCommand) -> anyhow::Result<()> {
 }
 
 fn check(path: &Path) -> anyhow::Result<()> {
-    let file = from_file(Some(path), std::env::vars())?;
+    let file = from_file(Some(path), std::env::vars_os())?;
     Settings::try_from(&file)?;
     let policy = policy_of(&file)?;
     if file.policy.is_none() {
@@ -43,7 +43,7 @@ fn check(path: &Path) -> anyhow::Result<()> {
 }
 
 fn judge(path: &Path, who: &str, verb: &str, selector: Option<&str>) -> anyhow::Result<()> {
-    let file = from_file(Some(path), std::env::vars())?;
+    let file = from_file(Some(path), std::env::vars_os())?;
     let settings = Settings::try_from(&file)?;
     let policy: Policy = policy_of(&file)?;
     let who: Subject = who.parse()?;

@@ -90,7 +90,7 @@ impl PolicyWatch {
     }
 
     fn take_over(&mut self) -> Result<(), ConfigError> {
-        let file = load(&self.args, std::env::vars())?;
+        let file = load(&self.args, std::env::vars_os())?;
         Settings::try_from(&file)?;
         if file.policy != self.file.policy {
             self.pki.guard().replace_policy(policy(&file)?);

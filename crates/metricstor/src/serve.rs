@@ -23,7 +23,7 @@ use crate::{descriptors, log, pki, supervisor};
 
 /// Runs until SIGTERM or SIGINT.
 pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
-    let file = load(args, std::env::vars())?;
+    let file = load(args, std::env::vars_os())?;
     let mut settings = Settings::try_from(&file)?;
     log::start(settings.log_level)?;
     let config = args.config.as_deref().map_or("none".into(), Path::to_string_lossy);

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a variable that looks like a setting either takes effect or is an error.
 
+use std::ffi::OsString;
+
 use serde_json::Value;
 
 use super::unknown::{similar, unknown_keys};
@@ -13,18 +15,19 @@ const NESTING: &str = "__";
 /// Replaces the settings that the environment names.
 pub fn overlay(
     file: File,
-    environment: impl IntoIterator<Item = (String, String)>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<File, ConfigError> {
     let known = File::default().tree();
     let mut file = file;
     for (name, text) in environment {
-        let Some(key) = name.strip_prefix(PREFIX) else { continue };
+        let Some(key) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
         let key = key.to_ascii_lowercase();
         if belongs_to_others(&key, &known) {
             continue;
         }
-        file = set(file, &key, &text, &known)
-            .map_err(|text| ConfigError::Environment { name: name.clone(), text })?;
+        let wrong = |text| ConfigError::Environment { name: name.to_string_lossy().into(), text };
+        let text = text.to_str().ok_or_else(|| wrong("not UTF-8".to_owned()))?;
+        file = set(file, &key, text, &known).map_err(wrong)?;
     }
     Ok(file)
 }

@@ -9,6 +9,7 @@ mod quantity;
 mod settings;
 mod unknown;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub use file::File;
@@ -34,7 +35,7 @@ pub enum ConfigError {
 /// What `serve` was told, from all sources.
 pub fn load(
     args: &ServeArgs,
-    environment: impl IntoIterator<Item = (String, String)>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<File, ConfigError> {
     let mut file = from_file(args.config.as_deref(), environment)?;
     if let Some(dir) = &args.data_dir {
@@ -55,7 +56,7 @@ pub fn load(
 /// The same without flags.
 pub fn from_file(
     path: Option<&Path>,
-    environment: impl IntoIterator<Item = (String, String)>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<File, ConfigError> {
     let file = match path {
         None => File::default(),

@@ -1,7 +1,7 @@
 use super::*;
 
-fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+fn env(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 fn written(text: &str) -> tempfile::NamedTempFile {
@@ -46,6 +46,16 @@ fn an_unknown_key_is_an_error_that_names_the_likely_one() {
     assert!(error.to_string().contains("did you mean METRICSTOR_STORAGE__RETENTION?"), "{error}");
     let error = from_file(None, env(&[("METRICSTOR_LISTN", "1d")])).unwrap_err();
     assert!(error.to_string().contains("did you mean METRICSTOR_LISTEN?"), "{error}");
+}
+
+#[test]
+fn what_is_not_utf8_is_an_error_in_settings_only() {
+    use std::os::unix::ffi::OsStringExt;
+    let other = || OsString::from_vec(b"\xff".to_vec());
+    let others = [("OTHER".into(), other()), (other(), "x".into())];
+    assert_eq!(from_file(None, others).unwrap(), File::default());
+    let error = from_file(None, [("METRICSTOR_LISTEN".into(), other())]).unwrap_err().to_string();
+    assert!(error.contains("METRICSTOR_LISTEN: not UTF-8"), "{error}");
 }
 
 #[test]
