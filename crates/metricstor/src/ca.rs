@@ -1,5 +1,7 @@
 //! `metricstor ca`: what an administrator asks a running server to do to identities.
 
+use std::io::{self, Write};
+
 use anyhow::{Context, bail};
 use metricstor_http::parse_duration;
 use serde_json::{Value, json};
@@ -17,19 +19,19 @@ pub fn ca(args: &CaArgs) -> anyhow::Result<()> {
         CaCommand::Pending => pending(&client),
         CaCommand::Approve { fingerprint } => {
             let answer = post(&client, &format!("/pending/{fingerprint}/approve"), &Value::Null)?;
-            println!("{} is enrolled", text(&answer["subject"]));
+            say!("{} is enrolled", text(&answer["subject"]))?;
             Ok(())
         }
         CaCommand::Deny { fingerprint } => {
             post(&client, &format!("/pending/{fingerprint}/deny"), &Value::Null)?;
-            println!("{fingerprint} is denied");
+            say!("{fingerprint} is denied")?;
             Ok(())
         }
         CaCommand::Identities => identities(&client),
         CaCommand::Revoke { identity, reason } => {
             let subject = subject(identity)?;
             post(&client, "/revoke", &json!({ "subject": subject, "reason": reason }))?;
-            println!("{subject} is revoked; a new token lets it enrol anew");
+            say!("{subject} is revoked; a new token lets it enrol anew")?;
             Ok(())
         }
         CaCommand::Rotate { what, force } => rotate(&client, *what, *force),
@@ -56,7 +58,7 @@ fn token(client: &Client, server: &ServerArgs, command: &TokenCommand) -> anyhow
             let order =
                 json!({ "kind": kind, "names": name, "uses": uses, "ttl_seconds": seconds });
             let answer = post(client, "/tokens", &order)?;
-            println!("{}", text(&answer["token"]));
+            say!("{}", text(&answer["token"]))?;
             // The one line is for machines; what to do with it is for people.
             let named = if name.contains('*') { "" } else { &format!(" --name {name}") };
             eprintln!(
@@ -75,7 +77,7 @@ fn bearer(client: &Client, command: &BearerCommand) -> anyhow::Result<()> {
     match command {
         BearerCommand::Create { identity, ttl } => {
             let order = json!({ "subject": subject(identity)?, "ttl_seconds": seconds(ttl)? });
-            println!("{}", text(&post(client, "/bearers", &order)?["token"]));
+            say!("{}", text(&post(client, "/bearers", &order)?["token"]))?;
             eprintln!("\nTo be sent as:  Authorization: Bearer TOKEN");
             Ok(())
         }
@@ -99,13 +101,12 @@ fn list_tokens(client: &Client) -> anyhow::Result<()> {
             used_by,
         ]
     });
-    table(["ID", "TYPE", "FOR", "EXPIRES", "USES LEFT", "USED BY"], rows);
-    Ok(())
+    table(["ID", "TYPE", "FOR", "EXPIRES", "USES LEFT", "USED BY"], rows)
 }
 
 fn withdraw(client: &Client, id: &str) -> anyhow::Result<()> {
     client.request("DELETE", &format!("{ADMIN}/tokens/{id}"), "text/plain", "")?.success()?;
-    println!("{id} is withdrawn");
+    say!("{id} is withdrawn")?;
     Ok(())
 }
 
@@ -117,8 +118,7 @@ fn pending(client: &Client) -> anyhow::Result<()> {
             facts.map(|(name, value)| format!("{name}={}", text(value))).collect();
         [text(&one["fingerprint"]), text(&one["subject"]), text(&one["since"]), facts.join(" ")]
     });
-    table(["FINGERPRINT", "WANTS TO BE", "SINCE", "SAYS ABOUT ITSELF"], rows);
-    Ok(())
+    table(["FINGERPRINT", "WANTS TO BE", "SINCE", "SAYS ABOUT ITSELF"], rows)
 }
 
 fn identities(client: &Client) -> anyhow::Result<()> {
@@ -128,8 +128,7 @@ fn identities(client: &Client) -> anyhow::Result<()> {
         let field = |name: &str| text(&one[name]);
         [field("subject"), field("enrolled"), field("renewed"), field("expires"), revoked]
     });
-    table(["IDENTITY", "ENROLLED", "RENEWED", "EXPIRES", ""], rows);
-    Ok(())
+    table(["IDENTITY", "ENROLLED", "RENEWED", "EXPIRES", ""], rows)
 }
 
 fn rotate(client: &Client, what: Rotation, force: bool) -> anyhow::Result<()> {
@@ -149,13 +148,12 @@ fn rotate(client: &Client, what: Rotation, force: bool) -> anyhow::Result<()> {
         Rotation::DropOldRoots => ("/rotate/drop-old-roots", "old roots are gone"),
     };
     post(client, path, &Value::Null)?;
-    println!("{next}");
+    say!("{next}")?;
     Ok(())
 }
 
 fn print_text(client: &Client, path: &str) -> anyhow::Result<()> {
-    print!("{}", String::from_utf8_lossy(&client.get(path)?.success()?));
-    Ok(())
+    Ok(io::stdout().write_all(&client.get(path)?.success()?)?)
 }
 
 fn get(client: &Client, path: &str) -> anyhow::Result<Value> {
@@ -183,15 +181,19 @@ fn text(value: &Value) -> String {
     value.as_str().map_or("-".to_owned(), |text| text.chars().map(printable).collect())
 }
 
-fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) {
+fn table<const N: usize>(
+    head: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> anyhow::Result<()> {
     let all: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
     let width =
         |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     for row in &all {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+        say!("{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

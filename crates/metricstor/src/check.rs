@@ -1,5 +1,7 @@
 //! Checks that start nothing.
 
+use std::io::{self, Write};
+
 use crate::cli::CheckConfigArgs;
 use crate::config::{Settings, from_file};
 
@@ -8,9 +10,9 @@ pub fn config(args: &CheckConfigArgs) -> anyhow::Result<()> {
     let file = from_file(Some(&args.file), std::env::vars_os())?;
     Settings::try_from(&file)?;
     if args.print {
-        print!("{}", file.to_yaml());
+        io::stdout().write_all(file.to_yaml().as_bytes())?;
     } else {
-        println!("{} is valid", args.file.display());
+        say!("{} is valid", args.file.display())?;
     }
     Ok(())
 }
@@ -19,7 +21,7 @@ pub fn config(args: &CheckConfigArgs) -> anyhow::Result<()> {
 pub fn promql(text: &str) -> anyhow::Result<()> {
     match metricstor_promql::parse(text) {
         Ok(expr) => {
-            println!("{}", metricstor_promql::pretty(&expr));
+            say!("{}", metricstor_promql::pretty(&expr))?;
             Ok(())
         }
         Err(error) => {

@@ -1,5 +1,6 @@
 //! `metricstor inspect`: what a chunk file is, and whether it is what was written.
 
+use std::io;
 use std::ops::ControlFlow;
 
 use anyhow::bail;
@@ -15,39 +16,38 @@ const DAMAGES_MAX: usize = 100;
 /// Describes the file, then reads and decodes all of it; fails if anything is damaged.
 pub fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
     let file = ChunkFile::open(&Disk, &args.file)?;
-    describe(&file.describe());
+    describe(&file.describe())?;
     if args.series {
+        let mut shown = Ok(());
         file.for_each_series(|series, labels| {
-            println!("{series:>10}  {labels}");
-            ControlFlow::Continue(())
+            shown = say!("{series:>10}  {labels}");
+            if shown.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
+        shown?;
     }
     let damages = file.verify(DAMAGES_MAX)?;
     for damage in &damages {
         let series = damage.series.map_or(String::new(), |series| format!(", series {series}"));
-        println!("damaged     at byte {}{series}: {}", damage.offset, damage.what);
+        say!("damaged     at byte {}{series}: {}", damage.offset, damage.what)?;
     }
     if !damages.is_empty() {
         bail!("{} is damaged in {} places", args.file.display(), damages.len());
     }
-    println!("verified    every checksum, every sample decoded");
+    say!("verified    every checksum, every sample decoded")?;
     Ok(())
 }
 
-fn describe(file: &Description) {
+fn describe(file: &Description) -> io::Result<()> {
     let per_sample = file.size as f64 / file.samples.max(1) as f64;
-    println!("series      {} in {} chunks", file.series, file.chunks);
-    println!("samples     {} at {per_sample:.3} bytes", file.samples);
-    println!("exemplars   {}", file.exemplars);
-    println!("from        {}", format_time(file.range.start));
-    println!("to          {}", format_time(file.range.end));
-    println!("bytes       {}", file.size);
-    println!(
-        "  values    {}",
-        file.body_size.saturating_sub(file.timestamps_size + file.labels_size)
-    );
-    println!("  times     {}", file.timestamps_size);
-    println!("  labels    {}", file.labels_size);
-    println!("  directory {}", file.directory_size);
-    println!("  tables    {}", file.tables_size);
+    say!("series      {} in {} chunks", file.series, file.chunks)?;
+    say!("samples     {} at {per_sample:.3} bytes", file.samples)?;
+    say!("exemplars   {}", file.exemplars)?;
+    say!("from        {}", format_time(file.range.start))?;
+    say!("to          {}", format_time(file.range.end))?;
+    say!("bytes       {}", file.size)?;
+    say!("  values    {}", file.body_size.saturating_sub(file.timestamps_size + file.labels_size))?;
+    say!("  times     {}", file.timestamps_size)?;
+    say!("  labels    {}", file.labels_size)?;
+    say!("  directory {}", file.directory_size)?;
+    say!("  tables    {}", file.tables_size)
 }

@@ -2,6 +2,14 @@
 //!
 //! Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration.
 
+/// `println!` whose failure (`> file` on a full disk) is an error of the caller's and no panic.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($text)*)
+    }};
+}
+
 mod ca;
 mod check;
 mod cli;

@@ -34,10 +34,10 @@ fn check(path: &Path) -> anyhow::Result<()> {
     Settings::try_from(&file)?;
     let policy = policy_of(&file)?;
     if file.policy.is_none() {
-        println!("{} has no policy: the built-in one holds", path.display());
+        say!("{} has no policy: the built-in one holds", path.display())?;
     }
     for grant in policy.grants() {
-        println!("{grant}");
+        say!("{grant}")?;
     }
     Ok(())
 }
@@ -52,7 +52,7 @@ fn judge(path: &Path, who: &str, verb: &str, selector: Option<&str>) -> anyhow::
         Err(denial) => bail!("no: {denial}"),
         Ok(grant) => grant,
     };
-    println!("yes: {grant}");
+    say!("yes: {grant}")?;
     if let Some(selector) = selector {
         let identity = Identity {
             subject: who,
@@ -62,7 +62,7 @@ fn judge(path: &Path, who: &str, verb: &str, selector: Option<&str>) -> anyhow::
             serial: Vec::new(),
             key: metricstor_pki::Hex([0; 32]),
         };
-        println!("{}", become_of(grant, &identity, verb, selector)?);
+        say!("{}", become_of(grant, &identity, verb, selector)?)?;
     }
     Ok(())
 }
@@ -107,7 +107,7 @@ fn ask(server: &ServerArgs, subject: &str, verb: &str) -> anyhow::Result<()> {
     let answer: Value = serde_json::from_slice(&answer)?;
     let why = answer["why"].as_str().context("the answer cannot be read")?;
     if answer["allowed"] == true {
-        println!("yes: {why}");
+        say!("yes: {why}")?;
         return Ok(());
     }
     bail!("no: {why}")

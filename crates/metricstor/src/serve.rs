@@ -79,7 +79,8 @@ async fn run(app: Arc<App>, settings: &Settings, dir: &Path) -> anyhow::Result<(
     let plain = welcome.plain.map_or("off".to_owned(), |address| address.to_string());
     tracing::info!(listen = %welcome.tls, loopback_http = plain, data = %dir.display(), "ready");
     if !connected_to_journal() {
-        println!("{welcome}");
+        // Nobody has to read it; the server serves all the same.
+        let _ = say!("{welcome}");
     }
     supervisor::ready();
     let watchdog = tokio::spawn(supervisor::feed_watchdog());

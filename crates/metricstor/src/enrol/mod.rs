@@ -39,7 +39,7 @@ pub fn enrol(args: &EnrolArgs) -> anyhow::Result<()> {
             reload(args);
             welcome(args, url, &files)?;
         }
-        Some(_) if !args.once => println!("renewing what is in {}", args.output.display()),
+        Some(_) if !args.once => say!("renewing what is in {}", args.output.display())?,
         Some(_) => {}
     }
     if args.once {
@@ -110,7 +110,8 @@ fn keep(args: &EnrolArgs, door: &Door<'_>) -> anyhow::Result<()> {
             Ok(None) => retry = RETRY_FIRST,
             Ok(Some(next)) => {
                 (due, retry) = (next, RETRY_FIRST);
-                println!("renewed");
+                // Renewing goes on whoever reads this.
+                let _ = say!("renewed");
                 reload(args);
             }
             Err(error) => {
@@ -144,18 +145,18 @@ fn welcome(args: &EnrolArgs, url: &str, files: &ClientFiles) -> anyhow::Result<(
     let leaf = held.credentials.chain().first().context("the certificate chain is empty")?;
     let identity = Identity::from_certificate(leaf)?;
     let dir = absolute(&args.output)?.join("current");
-    println!("This machine is {identity}; its files are in {}\n", dir.display());
+    say!("This machine is {identity}; its files are in {}\n", dir.display())?;
     let url = url.trim_end_matches('/');
     let url = if url.contains("://") { url.to_owned() } else { format!("https://{url}") };
-    println!("remote_write:\n  - url: {url}/api/v1/write\n    tls_config:");
+    say!("remote_write:\n  - url: {url}/api/v1/write\n    tls_config:")?;
     for (name, file) in
         [("ca_file", "ca.crt"), ("cert_file", "client.crt"), ("key_file", "client.key")]
     {
-        println!("      {name}: {}", crate::welcome::yaml(&dir.join(file)));
+        say!("      {name}: {}", crate::welcome::yaml(&dir.join(file)))?;
     }
-    println!("      server_name: {}", crate::pki::common_name(identity.trust_domain.as_str()));
+    say!("      server_name: {}", crate::pki::common_name(identity.trust_domain.as_str()))?;
     if !args.once && std::io::stdout().is_terminal() {
-        println!("\nKeep this running, or run it with --once every hour, to have it renewed.");
+        say!("\nKeep this running, or run it with --once every hour, to have it renewed.")?;
     }
     Ok(())
 }

@@ -84,10 +84,10 @@ impl Door<'_> {
                         );
                     }
                     if trusted.is_none() {
-                        println!(
+                        say!(
                             "{subject} waits for approval. If the server shows the same, run there:\n"
-                        );
-                        println!("  metricstor ca approve {own}\n");
+                        )?;
+                        say!("  metricstor ca approve {own}\n")?;
                     }
                 }
             }
