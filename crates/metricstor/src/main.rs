@@ -57,8 +57,36 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("metricstor: {error:#}");
+            eprintln!("metricstor: {}", sentence(&error));
             ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
         }
+    }
+}
+
+/// The error and its causes; many an error names its cause itself.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+    use crate::config::from_file;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let missing = || from_file(Some("/nowhere.yml".as_ref()), []).map(drop);
+        let said = "cannot read /nowhere.yml: No such file or directory (os error 2)";
+        assert_eq!(sentence(&missing().unwrap_err().into()), said);
+        let error = missing().context("no settings").unwrap_err();
+        assert_eq!(sentence(&error), format!("no settings: {said}"));
     }
 }

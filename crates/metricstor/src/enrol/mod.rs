@@ -115,7 +115,8 @@ fn keep(args: &EnrolArgs, door: &Door<'_>) -> anyhow::Result<()> {
                 reload(args);
             }
             Err(error) => {
-                eprintln!("metricstor: not renewed, trying again in {retry:?}: {error:#}");
+                let why = crate::sentence(&error);
+                eprintln!("metricstor: not renewed, trying again in {retry:?}: {why}");
                 sleep(retry);
                 retry = (2 * retry).min(RETRY_MAX);
             }
