@@ -23,6 +23,7 @@ use crate::{descriptors, log, pki, supervisor};
 
 /// Runs until SIGTERM or SIGINT.
 pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    let started = SystemTime::now();
     let file = load(args, std::env::vars_os())?;
     let mut settings = Settings::try_from(&file)?;
     log::start(settings.log_level)?;
@@ -35,7 +36,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let dir = settings.store.dir.canonicalize().context("cannot find the data directory")?;
     let pki = pki::open(&dir, &settings, policy(&file)?)?;
     let registry = Arc::new(Registry::default());
-    registry.collect(process_metrics);
+    registry.collect(move |page| process_metrics(page, started));
     let app = App::new(Parts {
         store: Arc::clone(&store),
         pki: Arc::clone(&pki),

@@ -1,6 +1,7 @@
 //! What the kernel says about this process, under the names every dashboard knows.
 
 use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Page;
 
@@ -8,25 +9,60 @@ use super::Page;
 const TICKS_PER_SECOND: f64 = 100.0;
 const PAGE_BYTES: f64 = 4096.0;
 
-/// Writes the `process_*` metrics; those the kernel does not tell are left out.
-pub fn process_metrics(page: &mut Page) {
-    if let Some((cpu_seconds, resident, virtual_size)) = stat() {
+/// Writes the `process_*` metrics; those the kernel does not tell are left out. The start is not the
+/// kernel's, whose own is told by a file that a hardened unit does not see (ProcSubset=pid).
+pub fn process_metrics(page: &mut Page, started: SystemTime) {
+    let since = started.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let help = "When this process started, in seconds since 1970.";
+    page.gauge("process_start_time_seconds", help, since.as_secs_f64());
+    if let Some(stat) = stat() {
         let help = "CPU time of this process in seconds.";
-        page.counter("process_cpu_seconds_total", help, cpu_seconds);
-        page.gauge("process_resident_memory_bytes", "Resident memory in bytes.", resident);
-        page.gauge("process_virtual_memory_bytes", "Virtual memory in bytes.", virtual_size);
+        page.counter("process_cpu_seconds_total", help, stat.cpu_seconds);
+        page.gauge("process_resident_memory_bytes", "Resident memory in bytes.", stat.resident);
+        page.gauge("process_virtual_memory_bytes", "Virtual memory in bytes.", stat.virtual_size);
     }
     if let Ok(entries) = fs::read_dir("/proc/self/fd") {
         page.gauge("process_open_fds", "Open file descriptors.", entries.count() as f64);
     }
+    if let Some(limit) = descriptor_limit() {
+        page.gauge("process_max_fds", "Open file descriptors that are allowed.", limit);
+    }
 }
 
-/// CPU seconds, resident bytes, virtual bytes. See proc_pid_stat(5).
-fn stat() -> Option<(f64, f64, f64)> {
+/// Seconds and bytes.
+struct Stat {
+    cpu_seconds: f64,
+    resident: f64,
+    virtual_size: f64,
+}
+
+/// See proc_pid_stat(5).
+fn stat() -> Option<Stat> {
     let text = fs::read_to_string("/proc/self/stat").ok()?;
     // The command name may hold spaces; what follows its closing bracket starts at field 3.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
-    let cpu_seconds = (number(14)? + number(15)?) / TICKS_PER_SECOND;
-    Some((cpu_seconds, number(24)? * PAGE_BYTES, number(23)?))
+    Some(Stat {
+        cpu_seconds: (number(14)? + number(15)?) / TICKS_PER_SECOND,
+        resident: number(24)? * PAGE_BYTES,
+        virtual_size: number(23)?,
+    })
+}
+
+/// The soft limit; absent where there is none.
+fn descriptor_limit() -> Option<f64> {
+    let text = fs::read_to_string("/proc/self/limits").ok()?;
+    let limits = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    limits.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_may_open_more_files_than_it_has() {
+        let open = fs::read_dir("/proc/self/fd").unwrap().count() as f64;
+        assert!(descriptor_limit().unwrap() >= open);
+    }
 }
