@@ -107,7 +107,8 @@ const EXPIRIES_MAX: usize = 2_000;
 pub fn pki_metrics(page: &mut Page, pki: &Provisioner) {
     let expiries = pki.expiries().unwrap_or_default();
     let name = "metricstor_pki_certificate_not_after_seconds";
-    page.head(name, "When a certificate ends; of an identity the newest one.", "gauge");
+    let help = "When a certificate ends, in seconds since 1970; of an identity the newest one.";
+    page.head(name, help, "gauge");
     for (kind, subject, end) in expiries.into_iter().take(EXPIRIES_MAX) {
         page.sample(&["kind", "name"], &[kind, subject], end.as_secs() as f64);
     }
@@ -142,7 +143,7 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
         ("exemplars", "Exemplars stored or there already.", &metrics.exemplars),
         ("exemplars_dropped", "Exemplars beyond a limit.", &metrics.exemplars_dropped),
         ("series_removed", "Series without samples left.", &metrics.series_removed),
-        ("writes_shed", "Requests refused because too much waits.", &metrics.writes_shed),
+        ("writes_shed", "Writes refused because too much waits.", &metrics.writes_shed),
         ("log_bytes", "Bytes appended to the log.", &metrics.log_bytes),
         ("log_entries", "Entries appended to the log.", &metrics.log_entries),
         ("log_segments_freed", "Log segments freed.", &metrics.log_segments_freed),
@@ -182,7 +183,7 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
         ("chunk_files", "Chunk files.", statistics.chunk_files as f64),
         ("chunk_file_bytes", "Bytes of chunk files.", statistics.chunk_file_bytes as f64),
         ("chunk_file_samples", "Samples in chunk files.", statistics.chunk_file_samples as f64),
-        ("block_cache_bytes", "Setting memory.block_cache, in use.", store.block_cache_bytes()),
+        ("block_cache_bytes", "Bytes in the block cache.", store.block_cache_bytes()),
         ("tombstones", "Deletions with samples in files.", statistics.tombstones as f64),
         (
             "commit_queue_bytes",
@@ -208,9 +209,14 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
     }
     let memory = store.memory();
     page.gauge("metricstor_memory_limit_bytes", "Setting memory.limit.", memory.limit() as f64);
-    page.gauge("metricstor_memory_held_bytes", "Counted against it.", memory.held() as f64);
+    let held = "Memory counted against memory.limit, all of memory.block_cache included.";
+    page.gauge("metricstor_memory_held_bytes", held, memory.held() as f64);
     let refused = "metricstor_memory_refused_total";
-    page.counter(refused, "Requests and queries that did not fit.", memory.refused() as f64);
+    page.counter(
+        refused,
+        "Requests and queries that did not fit into memory.limit.",
+        memory.refused() as f64,
+    );
     for (noun, help, value) in gauges {
         page.gauge(&format!("metricstor_storage_{noun}"), help, value);
     }
@@ -233,7 +239,7 @@ fn pauses(page: &mut Page, store: &Store) {
         page.buckets(labels, held.buckets(), held.count(), held.sum_seconds());
     }
     let name = "metricstor_storage_longest_pause_seconds";
-    page.head(name, "The longest since the start.", "gauge");
+    page.head(name, "The longest that a lock was held since the start.", "gauge");
     for (lock, held) in by_lock() {
         page.sample(&["lock"], &[lock.to_owned()], held.longest_seconds());
     }
