@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 mod support;
-use support::{Server, request, wait_until};
+use support::Server;
 
 fn expressions() -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../nix/alerts/metricstor.yml");
@@ -22,18 +22,12 @@ fn expressions() -> Vec<String> {
 fn every_alert_parses_and_asks_for_a_metric_that_there_is() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
-    // What is counted by label shows once it has happened.
-    let refused = request(server.plain, "POST", "/pki/v1/renew", &[], b"{}").unwrap();
-    assert_eq!(refused.status, 400);
-    // Plain HTTP where TLS is expected.
-    let counted = "metricstor_http_connections_refused_total{reason=\"tls\"}";
-    let _closed = request(server.tls, "GET", "/", &[], b"");
-    wait_until("a refused connection", || server.metric(counted) > 0.0);
     let page = server.get("/metrics").text();
-    let names: BTreeSet<&str> =
-        page.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
+    // What is counted by label has no samples until it happens.
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let names: BTreeSet<&str> = types.filter_map(|line| line.split(' ').next()).collect();
     let all = expressions();
-    assert!(all.len() >= 8);
+    assert!(all.len() >= 18);
     for expression in all {
         let binary = env!("CARGO_BIN_EXE_metricstor");
         let parsed = Command::new(binary).args(["check", "promql", &expression]).output().unwrap();
