@@ -19,7 +19,7 @@ use crate::cli::ServeArgs;
 use crate::config::{File, Settings, load, policy};
 use crate::policy_watch::PolicyWatch;
 use crate::welcome::Welcome;
-use crate::{descriptors, log, pki, supervisor};
+use crate::{descriptors, log, memory, pki, supervisor};
 
 /// Runs until SIGTERM or SIGINT.
 pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
@@ -30,6 +30,10 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let config = args.config.as_deref().map_or("none".into(), Path::to_string_lossy);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, "starting");
 
+    let limit = settings.store.memory.limit();
+    if let Some(there) = memory::available().filter(|there| limit as u64 > *there) {
+        tracing::warn!(limit, there, "memory.limit is more than the memory there is, in bytes");
+    }
     let connections = &mut settings.http.connections;
     connections.total = descriptors::connections(connections.total, descriptors::raise_limit());
     let store = Arc::new(open_store(&settings)?);

@@ -56,7 +56,7 @@ impl fmt::Display for Span {
 }
 
 /// A number of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub usize);
 
 const SIZE_UNITS: [(&str, usize); 7] = [

@@ -14,7 +14,7 @@ use metricstor_promql::{EngineOptions, ParseOptions};
 use metricstor_storage::{LabelLimits, StoreConfig};
 use tracing::level_filters::LevelFilter;
 
-use super::quantity::Span;
+use super::quantity::{Size, Span};
 use super::{ConfigError, File};
 use crate::memory;
 
@@ -45,7 +45,7 @@ impl TryFrom<&File> for Settings {
             Some(text) => Some(loopback(text)?),
         };
         policy(file)?;
-        let limit = at_least_one("memory.limit", memory_limit(file))?;
+        let limit = memory_limit(file)?;
         let block_cache_bytes = block_cache(file, limit)?;
         let memory = Budget::new(limit);
         Ok(Self {
@@ -197,16 +197,20 @@ fn processors() -> usize {
     available_parallelism().map_or(1, usize::from)
 }
 
-/// So that as many large queries as run at once leave half of the memory to the rest.
+/// With less not even a small request finds room beside the index of a few series.
+const MEMORY_LIMIT_MIN: Size = Size(16 << 20);
+
 /// Beyond the limit stand what the allocator keeps, stacks, and the pages of files being written.
-fn memory_limit(file: &File) -> usize {
-    file.memory.limit.map_or_else(
-        || {
-            let share = memory::available().unwrap_or(4 << 30) / 10 * 6;
-            usize::try_from(share).unwrap_or(usize::MAX).max(128 << 20)
-        },
-        |size| size.0,
-    )
+fn memory_limit(file: &File) -> Result<usize, ConfigError> {
+    let Some(size) = file.memory.limit else {
+        let share = memory::available().unwrap_or(4 << 30) / 10 * 6;
+        return Ok(usize::try_from(share).unwrap_or(usize::MAX).max(128 << 20));
+    };
+    if size < MEMORY_LIMIT_MIN {
+        let text = format!("{size} is less than {MEMORY_LIMIT_MIN}: nothing could be stored");
+        return Err(invalid("memory.limit", text));
+    }
+    Ok(size.0)
 }
 
 /// A part of the limit; most of it has to be left for what cannot be read again.

@@ -91,6 +91,8 @@ fn settings_that_cannot_work_are_refused_by_name() {
         ("METRICSTOR_QUERY__CONCURRENCY", "0"),
         ("METRICSTOR_QUERY__TIMEOUT", "0s"),
         ("METRICSTOR_QUERY__MAX_REGEX_MEMORY", "0"),
+        ("METRICSTOR_MEMORY__LIMIT", "1"),
+        ("METRICSTOR_MEMORY__BLOCK_CACHE", "1000000GB"),
         ("METRICSTOR_TLS__TRUST_DOMAIN", "Not A Domain"),
         ("METRICSTOR_TLS__CERTIFICATE_LIFE", "1h"),
         ("METRICSTOR_TLS__CERTIFICATE_LIFE", "826d"),
