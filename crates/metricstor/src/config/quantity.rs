@@ -59,13 +59,15 @@ impl fmt::Display for Span {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub usize);
 
-const SIZE_UNITS: [(&str, usize); 7] = [
+const SIZE_UNITS: [(&str, usize); 9] = [
     ("KiB", 1 << 10),
     ("MiB", 1 << 20),
     ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
     ("kB", 1_000),
     ("MB", 1_000_000),
     ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
     ("B", 1),
 ];
 
@@ -76,16 +78,19 @@ impl FromStr for Size {
         let unit = SIZE_UNITS.iter().find(|(name, _)| text.ends_with(name));
         let (name, bytes) = unit.copied().unwrap_or(("", 1));
         let number = text[..text.len() - name.len()].trim_end();
-        number.parse::<usize>().ok().and_then(|n| n.checked_mul(bytes)).map(Self).ok_or_else(|| {
-            format!("{text:?} is not a size; write for example 512KiB, 64MiB or 2GiB")
-        })
+        number
+            .parse::<usize>()
+            .ok()
+            .and_then(|n| n.checked_mul(bytes))
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is not a size; write for example 64MiB, 2GiB or 1TiB"))
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unit =
-            SIZE_UNITS[..3].iter().rev().find(|(_, n)| self.0 > 0 && self.0.is_multiple_of(*n));
+            SIZE_UNITS[..4].iter().rev().find(|(_, n)| self.0 > 0 && self.0.is_multiple_of(*n));
         match unit {
             Some((name, bytes)) => write!(f, "{}{name}", self.0 / bytes),
             None => write!(f, "{}B", self.0),
@@ -149,6 +154,8 @@ mod tests {
     fn sizes_have_units_and_durations_need_them() {
         assert_eq!("64MiB".parse(), Ok(Size(64 << 20)));
         assert_eq!("1500 kB".parse(), Ok(Size(1_500_000)));
+        assert_eq!("2TiB".parse(), Ok(Size(2 << 40)));
+        assert_eq!(Size(2 << 40).to_string(), "2TiB");
         assert_eq!("7".parse(), Ok(Size(7)));
         assert!("MiB".parse::<Size>().is_err());
         assert!("99999999999999999999GiB".parse::<Size>().is_err());
