@@ -8,9 +8,9 @@ use crate::config::{Settings, from_file};
 /// Succeeds if `serve --config FILE` would find its settings usable.
 pub fn config(args: &CheckConfigArgs) -> anyhow::Result<()> {
     let file = from_file(Some(&args.file), std::env::vars_os())?;
-    Settings::try_from(&file)?;
+    let settings = Settings::try_from(&file)?;
     if args.print {
-        io::stdout().write_all(file.to_yaml().as_bytes())?;
+        io::stdout().write_all(settings.in_effect(&file).to_yaml().as_bytes())?;
     } else {
         say!("{} is valid", args.file.display())?;
     }

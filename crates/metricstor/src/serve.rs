@@ -47,7 +47,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         engine: Engine::new(settings.engine.clone())?,
         registry: Arc::clone(&registry),
         clock: clock(),
-        about: about(&file, &dir),
+        about: about(&settings.in_effect(&file), &dir),
         config: settings.http.clone(),
     });
 

@@ -70,6 +70,21 @@ impl TryFrom<&File> for Settings {
     }
 }
 
+impl Settings {
+    /// The file with what was worked out for this machine in the place of what it leaves open.
+    pub fn in_effect(&self, file: &File) -> File {
+        let mut file = file.clone();
+        let (query, queries) = (&mut file.query, &self.http.queries);
+        query.concurrency = Some(queries.concurrent);
+        query.concurrency_per_identity = Some(queries.concurrent_per_identity);
+        query.max_memory = Some(Size(self.engine.memory_max));
+        query.threads = Some(self.engine.threads);
+        file.memory.limit = Some(Size(self.store.memory.limit()));
+        file.memory.block_cache = Some(Size(self.store.block_cache_bytes));
+        file
+    }
+}
+
 /// The policy that the file describes.
 pub fn policy(file: &File) -> Result<Policy, ConfigError> {
     match &file.policy {

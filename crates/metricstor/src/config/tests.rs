@@ -78,8 +78,22 @@ fn empty_files_and_files_of_comments_are_the_defaults() {
 
 #[test]
 fn what_is_shown_is_read_back() {
-    let shown = written(&File::default().to_yaml());
-    assert_eq!(from_file(Some(shown.path()), []).unwrap(), File::default());
+    let settings = Settings::try_from(&File::default()).unwrap();
+    for file in [File::default(), settings.in_effect(&File::default())] {
+        let shown = written(&file.to_yaml());
+        assert_eq!(from_file(Some(shown.path()), []).unwrap(), file);
+    }
+}
+
+#[test]
+fn what_is_left_open_is_shown_as_worked_out() {
+    let file = from_file(None, env(&[("METRICSTOR_MEMORY__LIMIT", "64MiB")])).unwrap();
+    let settings = Settings::try_from(&file).unwrap();
+    let shown = settings.in_effect(&file);
+    assert_eq!(shown.memory.block_cache.unwrap().to_string(), "4MiB");
+    assert_eq!(shown.query.threads, Some(settings.engine.threads));
+    let again = Settings::try_from(&shown).unwrap();
+    assert_eq!(again.in_effect(&shown), shown);
 }
 
 #[test]
