@@ -52,8 +52,8 @@ in
         }
       '';
       description = ''
-        The configuration file as Nix values; `metricstor check-config FILE --print` shows every
-        setting. Secrets do not belong here: the file is readable by everyone. Refer to
+        The configuration file as Nix values; `crates/metricstor/settings.md` tells what each is
+        for, and `metricstor check-config FILE --print` shows the values in effect. Secrets do not belong here: the file is readable by everyone. Refer to
         {option}`services.metricstor.credentials` instead.
       '';
     };

@@ -128,7 +128,7 @@ pub struct Query {
     pub max_series: usize,
     /// Memory one query may hold; by default a sixteenth of the machine's or the control group's.
     pub max_memory: Option<Size>,
-    /// Threads one query may use; by default one per processor.
+    /// Threads that help queries, all together; by default one per processor.
     pub threads: Option<usize>,
     /// Rows of one answer of the series and label calls.
     pub max_rows: usize,

@@ -96,6 +96,34 @@ fn what_is_left_open_is_shown_as_worked_out() {
     assert_eq!(again.in_effect(&shown), shown);
 }
 
+/// Every key with its value, the sections opened.
+fn flat(tree: &serde_json::Value, path: &str, found: &mut Vec<(String, serde_json::Value)>) {
+    for (name, value) in tree.as_object().unwrap() {
+        match value {
+            serde_json::Value::Object(_) => flat(value, &format!("{path}{name}."), found),
+            _ => found.push((format!("{path}{name}"), value.clone())),
+        }
+    }
+}
+
+#[test]
+fn the_page_of_settings_has_every_key_with_its_default() {
+    let mut known = Vec::new();
+    flat(&File::default().tree(), "", &mut known);
+    let rows = include_str!("../../settings.md").lines().filter_map(|line| {
+        let (key, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+        Some((key, rest.split_once(" | ")?.0))
+    });
+    let mut rows: std::collections::BTreeMap<&str, &str> = rows.collect();
+    for (key, value) in known {
+        let told = rows.remove(key.as_str()).unwrap_or_else(|| panic!("{key} is not on the page"));
+        let default = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        // What is left open is described in words.
+        assert!(value.is_null() || told == default, "{key}: {told}, but {default}");
+    }
+    assert!(rows.is_empty(), "there are no settings {rows:?}");
+}
+
 #[test]
 fn settings_that_cannot_work_are_refused_by_name() {
     for (name, value) in [
