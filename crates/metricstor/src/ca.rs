@@ -30,8 +30,15 @@ pub fn ca(args: &CaArgs) -> anyhow::Result<()> {
         CaCommand::Identities => identities(&client),
         CaCommand::Revoke { identity, reason } => {
             let subject = subject(identity)?;
-            post(&client, "/revoke", &json!({ "subject": subject, "reason": reason }))?;
+            let order = json!({ "subject": subject, "reason": reason });
+            let answer = post(&client, "/revoke", &order)?;
             say!("{subject} is revoked; a new token lets it enrol anew")?;
+            if answer["known"] == false {
+                eprintln!(
+                    "nothing was granted to {subject} before: if it is misspelt, see \
+                     `metricstor ca identities`"
+                );
+            }
             Ok(())
         }
         CaCommand::Rotate { what, force } => rotate(&client, *what, *force),

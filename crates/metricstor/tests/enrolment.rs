@@ -97,8 +97,12 @@ fn one_line_lets_a_machine_in_and_one_command_out() {
 
     let listed = out(ca(&server, &["identities"]));
     assert!(listed.contains("service/dash-1"), "{listed}");
-    let revoked = out(ca(&server, &["revoke", "spiffe://metricstor/service/dash-1"]));
-    assert!(revoked.contains("service/dash-1 is revoked"), "{revoked}");
+    for (subject, is_known) in [("spiffe://metricstor/service/dash-1", true), ("agent/o", false)] {
+        let revoked = ca(&server, &["revoke", subject]);
+        let doubt = String::from_utf8_lossy(&revoked.stderr).contains("misspelt");
+        assert_eq!(doubt, !is_known, "{subject}");
+        assert!(out(revoked).contains(" is revoked"));
+    }
     assert_eq!(status_with(&server, &files, &[], query), "000");
     let crl = out(ca(&server, &["crl"]));
     assert!(crl.contains("BEGIN X509 CRL"));

@@ -200,10 +200,20 @@ pub async fn revoke(State(app): Shared, by: By, request: Request) -> Response {
         return plain(StatusCode::CONFLICT, "the server cannot revoke its own identity");
     }
     decide(&app, by, move |pki, by| {
-        pki.registrar().revoke(&order.subject, &order.reason, by, pki.now())?;
-        Ok(Value::Null)
+        let mut registrar = pki.registrar();
+        let known = is_known(&registrar, &order.subject);
+        registrar.revoke(&order.subject, &order.reason, by, pki.now())?;
+        Ok(tree!({ "known": known }))
     })
     .await
+}
+
+/// Whether anything was ever granted to it: who revokes a misspelt name has to hear of it.
+fn is_known(registrar: &Registrar, subject: &Subject) -> bool {
+    let state = registrar.state();
+    state.enrolled.contains_key(subject)
+        || state.issued.values().any(|issued| issued.subject == *subject)
+        || state.bearers.values().any(|bearer| bearer.subject == *subject)
 }
 
 pub async fn rotate_issuing(State(app): Shared, by: By) -> Response {
