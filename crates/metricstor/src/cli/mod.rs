@@ -63,7 +63,9 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum Check {
     /// Parse a PromQL expression and print it in canonical layout
+    #[command(after_help = "Examples:\n  metricstor check promql 'sum by (job) (rate(a[5m]))'")]
     Promql {
+        /// The expression
         #[arg(value_name = "EXPR")]
         expr: String,
     },
@@ -105,6 +107,9 @@ pub struct QueryArgs {
     pub server: ServerArgs,
 }
 
+/// Apart, as clap would mix them with a subcommand's own options.
+const SERVER: &str = "Server";
+
 /// A running server, and who asks it.
 #[derive(Debug, Args)]
 pub struct ServerArgs {
@@ -114,20 +119,27 @@ pub struct ServerArgs {
         visible_alias = "url",
         value_name = "URL",
         default_value = "https://127.0.0.1:9101",
-        global = true
+        global = true,
+        help_heading = SERVER
     )]
     pub server: String,
     /// Prove to be the administrator with the files in this data directory
-    #[arg(long, value_name = "DIR", default_value = "metricstor-data", global = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "metricstor-data",
+        global = true,
+        help_heading = SERVER
+    )]
     pub data_dir: PathBuf,
     /// Trust this authority instead of DIR/pki/ca.crt
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = SERVER)]
     pub ca: Option<PathBuf>,
     /// Show this certificate instead of DIR/pki/admin.crt
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = SERVER)]
     pub cert: Option<PathBuf>,
     /// Its key, instead of DIR/pki/admin.key
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = SERVER)]
     pub key: Option<PathBuf>,
 }
 
@@ -169,4 +181,25 @@ pub struct CheckConfigArgs {
     /// Print the settings in effect, defaults and environment included
     #[arg(long)]
     pub print: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn unexplained(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        let path = format!("{path} {}", command.get_name());
+        let arguments = command.get_arguments().filter(|argument| argument.get_help().is_none());
+        found.extend(arguments.map(|argument| format!("{path}: {}", argument.get_id())));
+        command.get_subcommands().for_each(|command| unexplained(command, &path, found));
+    }
+
+    #[test]
+    fn every_argument_is_explained() {
+        let mut found = Vec::new();
+        unexplained(&Cli::command(), "", &mut found);
+        assert!(found.is_empty(), "{found:?}");
+    }
 }

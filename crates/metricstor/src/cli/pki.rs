@@ -53,9 +53,15 @@ pub enum CaCommand {
     /// List who waits for approval
     Pending,
     /// Let in the applicant with this fingerprint
-    Approve { fingerprint: String },
+    Approve {
+        /// As `pending` lists it, and as the applicant shows it
+        fingerprint: String,
+    },
     /// Turn away the applicant with this fingerprint
-    Deny { fingerprint: String },
+    Deny {
+        /// As `pending` lists it
+        fingerprint: String,
+    },
     /// List who is enrolled or revoked
     Identities,
     /// Void all certificates and bearer tokens of an identity, within seconds
@@ -68,6 +74,7 @@ pub enum CaCommand {
     },
     /// Replace a key of the authority
     Rotate {
+        /// Which key, or the end of the old ones
         #[arg(value_enum)]
         what: Rotation,
         /// Drop old roots although some identities do not know the new one: locks them out
@@ -119,7 +126,10 @@ pub enum BearerCommand {
     /// List tokens of both sorts
     List,
     /// Withdraw a bearer token
-    Revoke { id: String },
+    Revoke {
+        /// Its second part, as `list` shows it
+        id: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -174,6 +184,7 @@ pub enum PolicyCommand {
     },
     /// Check the policy of a configuration file and list its rules
     Check {
+        /// The configuration file
         #[arg(value_name = "FILE")]
         config: PathBuf,
     },
