@@ -54,7 +54,7 @@ pub fn subject(text: &str) -> anyhow::Result<String> {
         Some(rest) => rest.split_once('/').map_or("", |(_, subject)| subject),
     };
     let parsed = short.parse::<metricstor_pki::Subject>();
-    let parsed = parsed.with_context(|| format!("{text:?} is no identity like agent/web-1"))?;
+    let parsed = parsed.with_context(|| format!("{text:?} is not an identity like agent/web-1"))?;
     Ok(parsed.to_string())
 }
 

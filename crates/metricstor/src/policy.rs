@@ -114,6 +114,6 @@ fn ask(server: &ServerArgs, subject: &str, verb: &str) -> anyhow::Result<()> {
 }
 
 fn parse_verb(text: &str) -> anyhow::Result<Verb> {
-    serde_json::from_value(text.into())
-        .with_context(|| format!("{text:?} is no verb: write, read, rules, admin or peer"))
+    let verb = serde_json::from_value(text.into()).ok();
+    verb.with_context(|| format!("{text:?} is no verb: write, read, rules, admin or peer"))
 }

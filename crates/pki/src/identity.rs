@@ -90,7 +90,7 @@ pub enum IdentityError {
     Certificate,
     #[error("the certificate has {0} URI names, expected exactly one")]
     UriCount(usize),
-    #[error("not a URI of the form spiffe://<trust-domain>/<kind>/<name>")]
+    #[error("not of the form <kind>/<name> or spiffe://<trust-domain>/<kind>/<name>")]
     Form,
     #[error("trust domain: 1 to 255 of a-z 0-9 . _ -")]
     TrustDomain,
