@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use metricstor_http::format_time;
 use metricstor_storage::chunk_file::{ChunkFile, Description};
 use metricstor_storage::files::Disk;
@@ -15,7 +15,15 @@ const DAMAGES_MAX: usize = 100;
 
 /// Describes the file, then reads and decodes all of it; fails if anything is damaged.
 pub fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
-    let file = ChunkFile::open(&Disk, &args.file)?;
+    let opened = ChunkFile::open(&Disk, &args.file);
+    let file = if args.file.extension().is_some_and(|extension| extension == "mc") {
+        opened?
+    } else {
+        let path = args.file.display();
+        opened.with_context(|| {
+            format!("{path} cannot be read as a chunk file, and is not named as one (….mc)")
+        })?
+    };
     describe(&file.describe())?;
     if args.series {
         let mut shown = Ok(());
@@ -27,11 +35,14 @@ pub fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
     }
     let damages = file.verify(DAMAGES_MAX)?;
     for damage in &damages {
-        let series = damage.series.map_or(String::new(), |series| format!(", series {series}"));
+        let series = damage.series.map(|series| format!("series {series}"));
+        // Most damages name it themselves.
+        let series = series.filter(|series| !damage.what.contains(series));
+        let series = series.map_or(String::new(), |series| format!(", {series}"));
         say!("damaged     at byte {}{series}: {}", damage.offset, damage.what)?;
     }
     if !damages.is_empty() {
-        bail!("{} is damaged in {} places", args.file.display(), damages.len());
+        bail!("{} is damaged, places found: {}", args.file.display(), damages.len());
     }
     say!("verified    every checksum, every sample decoded")?;
     Ok(())
