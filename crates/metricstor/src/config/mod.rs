@@ -72,15 +72,22 @@ pub fn from_file(
 /// Unknown keys come first: their message has a suggestion.
 fn parse(text: &str) -> Result<File, String> {
     // A file of comments alone is an empty one.
-    let tree: Option<serde_json::Value> =
-        serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
+    let tree: Option<serde_json::Value> = serde_saphyr::from_str(text).map_err(plainly)?;
     let Some(tree) = tree else { return Ok(File::default()) };
     let unknown = unknown::unknown_keys(&tree, &File::default().tree());
     if !unknown.is_empty() {
         let lines: Vec<String> = unknown.iter().map(ToString::to_string).collect();
         return Err(lines.join("\n"));
     }
-    serde_saphyr::from_str(text).map_err(|e| e.to_string())
+    serde_saphyr::from_str(text).map_err(plainly)
+}
+
+/// Some of the library's messages are for who programs with it.
+fn plainly(error: serde_saphyr::Error) -> String {
+    let text = error.to_string().replace(", set DuplicateKeyPolicy in Options if acceptable", "");
+    ["invalid u64", "invalid u32"]
+        .iter()
+        .fold(text, |text, jargon| text.replace(jargon, "not a whole number of 0 or more"))
 }
 
 #[cfg(test)]

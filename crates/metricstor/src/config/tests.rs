@@ -69,6 +69,18 @@ fn a_wrong_value_is_an_error_that_says_what_to_write() {
 }
 
 #[test]
+fn messages_are_about_the_file_and_not_about_types() {
+    for (text, said) in [
+        ("storage:\n  max_labels: -1\n", "not a whole number of 0 or more"),
+        ("enrolment: {requests_per_minute: many}\n", "not a whole number of 0 or more"),
+        ("listen: a\nlisten: b\n", "duplicate mapping key: listen\n"),
+    ] {
+        let error = from_file(Some(written(text).path()), []).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
 fn empty_files_and_files_of_comments_are_the_defaults() {
     for text in ["", "# nothing\n", "{}\n"] {
         let file = written(text);
