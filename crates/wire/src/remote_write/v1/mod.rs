@@ -94,6 +94,14 @@ fn sample(bytes: &[u8], base: usize) -> Result<(f64, i64), DecodeError> {
 }
 
 fn exemplar(bytes: &[u8], base: usize) -> Result<Exemplar<'_>, DecodeError> {
+    let (value, timestamp) = exemplar_point(bytes, base)?;
+    // The whole message serves as the label run: the label decoder reads field 1 only.
+    let labels = EncodedLabels { bytes, decode: labels::decode };
+    Ok(Exemplar { labels, value, timestamp })
+}
+
+/// Value and timestamp, which both versions have in the same fields.
+pub(super) fn exemplar_point(bytes: &[u8], base: usize) -> Result<(f64, i64), DecodeError> {
     let (mut result, mut timestamp) = (0.0, 0);
     let mut fields = Fields::new(bytes, base);
     while let Some((number, value)) = fields.next()? {
@@ -104,9 +112,7 @@ fn exemplar(bytes: &[u8], base: usize) -> Result<Exemplar<'_>, DecodeError> {
             _ => {}
         }
     }
-    // The whole message serves as the label run: the label decoder reads field 1 only.
-    let labels = EncodedLabels { bytes, decode: labels::decode };
-    Ok(Exemplar { labels, value: result, timestamp })
+    Ok((result, timestamp))
 }
 
 fn metadata(bytes: &[u8], base: usize) -> Result<Metadata<'_>, DecodeError> {

@@ -83,7 +83,7 @@ impl<'a> Decoder<'a> {
                 }
                 (4, Value::Bytes(bytes, base)) => {
                     let labels = encoded(self.next_labels());
-                    let (value, timestamp) = exemplar(bytes, base)?;
+                    let (value, timestamp) = v1::exemplar_point(bytes, base)?;
                     self.request.exemplars.push(Exemplar { labels, value, timestamp });
                 }
                 (5, Value::Bytes(bytes, base)) => about = Some((bytes, base)),
@@ -191,18 +191,4 @@ fn encoded(run: Option<&[u8]>) -> EncodedLabels<'_> {
         Some(bytes) => EncodedLabels { bytes, decode: v1::decode_labels },
         None => EncodedLabels { bytes: b"", decode: |_, _| Err(LabelsFault::Malformed) },
     }
-}
-
-fn exemplar(bytes: &[u8], base: usize) -> Result<(f64, i64), DecodeError> {
-    let (mut result, mut timestamp) = (0.0, 0);
-    let mut fields = Fields::new(bytes, base);
-    while let Some((number, value)) = fields.next()? {
-        match (number, value) {
-            (2, Value::Fixed64(bits)) => result = f64::from_bits(bits),
-            (3, Value::Varint(t)) => timestamp = t as i64,
-            (2 | 3, _) => return Err(fields.error("wrong wire type")),
-            _ => {}
-        }
-    }
-    Ok((result, timestamp))
 }
