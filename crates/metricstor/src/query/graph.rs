@@ -45,12 +45,7 @@ pub fn write(out: &mut impl Write, series: &[Series], colored: bool) -> io::Resu
         }
     }
     for (row, cells) in canvas.iter().enumerate() {
-        let label = match row {
-            0 => short(frame.high),
-            _ if row == HEIGHT - 1 => short(frame.low),
-            _ if row == HEIGHT / 2 => short((frame.high + frame.low) / 2.0),
-            _ => String::new(),
-        };
+        let label = frame.value_at(row).map_or(String::new(), |value| frame.label(value));
         write!(out, "{label:>10} │")?;
         for run in cells.chunk_by(|a, b| a.color == b.color) {
             let text: String = run.iter().map(|cell| cell.symbol()).collect();
@@ -86,6 +81,24 @@ impl Frame {
         let (start, end) = times;
         let (low, high) = values;
         (start <= end).then_some(Self { start, end, low, high })
+    }
+
+    /// What stands beside a row: at the middle alone where all values are the same.
+    fn value_at(&self, row: usize) -> Option<f64> {
+        let middle = self.low / 2.0 + self.high / 2.0;
+        match row {
+            _ if row == HEIGHT / 2 => Some(middle),
+            0 if self.high > self.low => Some(self.high),
+            _ if row == HEIGHT - 1 && self.high > self.low => Some(self.low),
+            _ => None,
+        }
+    }
+
+    /// In at most ten characters, if they can tell the values apart.
+    fn label(&self, value: f64) -> String {
+        let decimals = (2.0 - (self.high - self.low).log10().floor()).clamp(0.0, 4.0) as usize;
+        let texts = [value.to_string(), format!("{value:.decimals$}")];
+        texts.into_iter().find(|text| text.len() <= 10).unwrap_or(format!("{value:.3e}"))
     }
 
     /// The dot of a point, from the upper left.
@@ -136,11 +149,4 @@ fn line(
     for i in 0..=steps {
         set(canvas, (between(x0, x1, i), between(y0, y1, i)), color);
     }
-}
-
-/// At most ten characters.
-fn short(value: f64) -> String {
-    let exact = value.to_string();
-    let rounded = format!("{value:.4}");
-    [exact, rounded].into_iter().find(|text| text.len() <= 10).unwrap_or(format!("{value:.3e}"))
 }

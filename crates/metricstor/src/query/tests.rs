@@ -67,7 +67,13 @@ fn a_graph_spans_its_values_and_survives_odd_ones() {
     assert!(graph.contains("━━ up{}"), "{graph}");
     assert_eq!(graph.lines().filter(|line| line.contains('│')).count(), 16);
     let nan = MATRIX.replace("\"1\"", "\"NaN\"").replace("\"3\"", "\"+Inf\"");
-    assert!(shown(Output::Graph, &nan).starts_with("         2 │"));
+    let flat = shown(Output::Graph, &nan);
+    assert_eq!(flat.matches("2 │").count(), 1, "one value, one label: {flat}");
+    let times = MATRIX.replace("\"1\"", "\"1795775265.25\"").replace("\"2\"", "\"1795775901.5\"");
+    let times = shown(Output::Graph, &times.replace("\"3\"", "\"1795777081.125\""));
+    for label in ["1795777081 │", "1795776173 │", "1795775265 │"] {
+        assert!(times.contains(label), "{times}");
+    }
     assert_eq!(shown(Output::Graph, VECTOR).lines().count(), 19);
     let none = VECTOR.replace("\"1\"", "\"NaN\"");
     assert_eq!(shown(Output::Graph, &none), "(nothing to draw)\n");
