@@ -53,7 +53,10 @@ impl PolicyWatch {
                 "metricstor_policy_last_reload_successful",
                 "1 if the policy in the file is in force, 0 if the file cannot be used.",
             ),
-            rules: registry.gauge("metricstor_policy_rules", "Rules of the policy in force."),
+            rules: registry.gauge(
+                "metricstor_policy_rules",
+                "Rules of the policy in the configuration; 0: the built-in one holds.",
+            ),
             file,
         };
         watch.succeeded.set(1);
