@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)] // a panic is the failure report
 
 use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 mod support;
@@ -60,4 +62,20 @@ fn a_server_that_cannot_greet_serves() {
     server.kill().unwrap();
     server.wait().unwrap();
     assert_eq!(ended, None);
+}
+
+#[test]
+fn an_answer_that_is_cut_off_is_not_passed_on_as_json() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _request = stream.read(&mut [0; 4096]).unwrap();
+        stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n{\"status\":\"succ").unwrap();
+    });
+    let mut command = Command::new(env!("CARGO_BIN_EXE_metricstor"));
+    let output = command.args(["query", "up", "-o", "json", "--server", &url]).output().unwrap();
+    server.join().unwrap();
+    assert_eq!((output.status.code(), output.stdout), (Some(1), Vec::new()));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cut off"));
 }
