@@ -110,8 +110,10 @@ impl Committer {
         let state = Mutex::default();
         let queue = Arc::new(Queue { state, wake: Condvar::new(), bytes_max, linger });
         let mut writer = Writer { log, next, apply, metrics, queue: queue.clone() };
-        let thread =
-            std::thread::Builder::new().name("commit".into()).spawn(move || writer.run())?;
+        let thread = std::thread::Builder::new().name("commit".into()).spawn(move || {
+            let _guard = Guard(Arc::clone(&writer.queue));
+            writer.run();
+        })?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
 
@@ -171,6 +173,24 @@ impl Committer {
             && thread.join().is_err()
         {
             tracing::error!("the commit thread panicked");
+        }
+    }
+}
+
+/// Refuses what waits and what comes when the commit thread panics: it would wait for ever.
+struct Guard(Arc<Queue>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(
+                "the commit thread failed for a bug; nothing is stored until a restart"
+            );
+            let mut state = self.0.lock();
+            state.closed = true;
+            let dropped = mem::take(&mut state.jobs);
+            drop(state);
+            drop(dropped);
         }
     }
 }
@@ -356,51 +376,4 @@ fn write_error(error: &LogError) -> WriteError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::sync::mpsc;
-
-    use metricstor_memory::Budget;
-
-    use super::*;
-    use crate::batch::Batch;
-    use crate::files::Simulated;
-    use crate::wal::LogConfig;
-
-    /// Counts what is applied.
-    #[derive(Default)]
-    struct Applied(Mutex<Vec<u64>>);
-
-    impl Apply for Applied {
-        fn apply(&self, _: &Part, log_index: u64, _: &mut WriteOutcome) {
-            self.0.lock().unwrap().push(log_index);
-        }
-    }
-
-    #[test]
-    fn a_part_that_the_log_never_takes_fails_alone() {
-        let config = LogConfig { segment_bytes: 64 << 20, identity: 0 };
-        let log = Log::open(Arc::new(Simulated::new()), Path::new("/wal"), config).unwrap();
-        let applied = Arc::new(Applied::default());
-        let linger = Duration::from_millis(50);
-        let metrics = Arc::new(Metrics::default());
-        let committer =
-            Committer::start(log, vec![1], applied.clone(), metrics, 1 << 30, linger).unwrap();
-        let (answer, answers) = mpsc::channel();
-        for (i, size) in [10, MAX_PAYLOAD as usize + 1, 20].into_iter().enumerate() {
-            let part =
-                Part { shard: 0, change: Change::Write(Batch::default()), payload: vec![0; size] };
-            let answer = answer.clone();
-            let done: Done = Box::new(move |result| answer.send((i, result.is_ok())).unwrap());
-            let outcome = WriteOutcome::default();
-            let memory = Budget::unlimited().permit();
-            committer.submit(Commit { parts: vec![part], outcome, done, memory });
-        }
-        let mut all: Vec<_> = (0..3).map(|_| answers.recv().unwrap()).collect();
-        all.sort_unstable();
-        assert_eq!(all, [(0, true), (1, false), (2, true)]);
-        assert_eq!(*applied.0.lock().unwrap(), [1, 2]);
-        committer.close();
-        assert_eq!(committer.waiting_bytes(), 0);
-    }
-}
+mod tests;
