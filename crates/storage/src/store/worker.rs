@@ -48,9 +48,11 @@ impl Worker {
     }
 
     /// Runs `act` with the number of the round, from 1 on, until the stop.
-    fn every_tick(&self, name: &str, act: fn(&Inner, u64)) -> std::io::Result<()> {
+    fn every_tick(&self, name: &'static str, act: fn(&Inner, u64)) -> std::io::Result<()> {
         let (inner, stop) = (self.inner.clone(), self.stop.clone());
+        let told = Told(name);
         let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
+            let _told = told;
             let mut round = 0;
             while !stop.wait(TICK) {
                 round += 1;
@@ -69,9 +71,20 @@ impl Worker {
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
-            if thread.join().is_err() {
-                tracing::error!("a maintenance thread panicked");
-            }
+            // One that panicked has told.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Tells of a panic at once: the server goes on without the thread.
+struct Told(&'static str);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let thread = self.0;
+            tracing::error!(thread, "failed for a bug; its work waits for a restart");
         }
     }
 }
