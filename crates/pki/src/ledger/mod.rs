@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::command::{Command, Granted, Outcome, Refusal, Seconds};
-pub use self::state::{AHEAD_MAX, Enrolment, Issued, Pending, Revocation, State, Token, Verdict};
+pub use self::state::{AHEAD_MAX, Enrolment, Pending, Revocation, State, Token, Verdict};
 use crate::error::PkiError;
 use crate::files::{self, Access};
 
