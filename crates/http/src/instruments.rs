@@ -1,7 +1,7 @@
 //! The metrics of this crate, and those that storage counts, under their names.
 
 use metricstor_pki::Provisioner;
-use metricstor_storage::{Latency, RefusalReason, Store};
+use metricstor_storage::{Latency, Metrics, RefusalReason, Store};
 
 use crate::metrics::{Counter, Gauge, Histogram, Labelled, Page, Registry};
 
@@ -136,6 +136,23 @@ pub fn pki_metrics(page: &mut Page, pki: &Provisioner) {
 /// What storage counts about itself.
 pub fn storage_metrics(page: &mut Page, store: &Store) {
     let metrics = store.metrics();
+    counters(page, metrics);
+    latency(page, "fsync", "Time from append to durable.", &metrics.fsync);
+    latency(page, "reclaim", "Time to free a log segment.", &metrics.reclaim);
+    latency(page, "apply", "Time to make a commit visible.", &metrics.apply);
+    latency(page, "flush", "Time to move a head to a chunk file.", &metrics.flush);
+    latency(page, "compaction", "Time to merge chunk files.", &metrics.compaction);
+    pauses(page, store);
+    state(page, store);
+    let quarantined = "metricstor_storage_quarantined_blocks";
+    page.head(quarantined, "Damaged places found in chunk files, by file.", "gauge");
+    for (file, places) in store.quarantined() {
+        page.sample(&["file"], &[file], places as f64);
+    }
+    memory(page, store);
+}
+
+fn counters(page: &mut Page, metrics: &Metrics) {
     let counters = [
         ("samples_accepted", "Samples stored or there already.", &metrics.samples_accepted),
         ("samples_duplicate", "Accepted samples that were there.", &metrics.samples_duplicate),
@@ -161,17 +178,15 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
         page.counter(&format!("metricstor_storage_{noun}_total"), help, count.get() as f64);
     }
     let refused = "metricstor_storage_samples_refused_total";
-    page.head(refused, "Samples that can never be stored, by reason.", "counter");
+    page.head(refused, "Samples refused one by one, by reason.", "counter");
     for reason in RefusalReason::ALL {
         let value = metrics.samples_refused(reason) as f64;
         page.sample(&["reason"], &[reason.name().to_owned()], value);
     }
-    latency(page, "fsync", "Time from append to durable.", &metrics.fsync);
-    latency(page, "reclaim", "Time to free a log segment.", &metrics.reclaim);
-    latency(page, "apply", "Time to make a commit visible.", &metrics.apply);
-    latency(page, "flush", "Time to move a head to a chunk file.", &metrics.flush);
-    latency(page, "compaction", "Time to merge chunk files.", &metrics.compaction);
-    pauses(page, store);
+}
+
+/// What there is now.
+fn state(page: &mut Page, store: &Store) {
     let statistics = store.statistics();
     let gauges = [
         ("series", "Series in the index.", statistics.series as f64),
@@ -202,11 +217,12 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
             statistics.free_bytes.map_or(f64::NAN, |bytes| bytes as f64),
         ),
     ];
-    let quarantined = "metricstor_storage_quarantined_blocks";
-    page.head(quarantined, "Damaged places found in chunk files, by file.", "gauge");
-    for (file, places) in store.quarantined() {
-        page.sample(&["file"], &[file], places as f64);
+    for (noun, help, value) in gauges {
+        page.gauge(&format!("metricstor_storage_{noun}"), help, value);
     }
+}
+
+fn memory(page: &mut Page, store: &Store) {
     let memory = store.memory();
     page.gauge("metricstor_memory_limit_bytes", "Setting memory.limit.", memory.limit() as f64);
     let held = "Memory counted against memory.limit, all of memory.block_cache included.";
@@ -217,9 +233,6 @@ pub fn storage_metrics(page: &mut Page, store: &Store) {
         "Requests and queries that did not fit into memory.limit.",
         memory.refused() as f64,
     );
-    for (noun, help, value) in gauges {
-        page.gauge(&format!("metricstor_storage_{noun}"), help, value);
-    }
 }
 
 fn latency(page: &mut Page, noun: &str, help: &str, latency: &Latency) {
