@@ -16,6 +16,8 @@ const LABEL_LENGTH_MAX: usize = 1_024;
 #[derive(Debug)]
 pub struct Grant {
     rule: usize,
+    /// As written, for people.
+    who: Vec<String>,
     may: Vec<Verb>,
     tenant: String,
     read_tenants: Vec<String>,
@@ -52,6 +54,7 @@ impl Grant {
             text.only.iter().map(|matcher| parse_matcher(matcher)).collect::<Result<_, _>>()?;
         Ok(Self {
             rule,
+            who: text.who.clone(),
             may: text.may.clone(),
             tenant: text.tenant.clone().unwrap_or_else(|| COMMON_TENANT.to_owned()),
             read_tenants: text.read_tenants.clone(),
@@ -105,7 +108,7 @@ impl Grant {
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verbs: Vec<String> = self.may.iter().map(Verb::to_string).collect();
-        write!(f, "rule {}: may {}", self.rule, verbs.join(", "))?;
+        write!(f, "rule {}, {}: may {}", self.rule, self.who.join(", "), verbs.join(", "))?;
         if !self.tenant.is_empty() {
             write!(f, "; tenant {}", self.tenant)?;
         }
@@ -118,6 +121,9 @@ impl fmt::Display for Grant {
         }
         for matcher in &self.only {
             write!(f, "; sees only {}{}{:?}", matcher.name, operator(matcher.op), matcher.value)?;
+        }
+        for (name, limit) in self.limits.set() {
+            write!(f, "; {name} {limit}")?;
         }
         Ok(())
     }

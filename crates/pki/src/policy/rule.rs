@@ -77,6 +77,23 @@ pub struct Limits {
     pub concurrent_queries: Option<u32>,
 }
 
+impl Limits {
+    /// Those that are set, under the names of the configuration.
+    pub(super) fn set(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("active_series", self.active_series),
+            ("samples_per_second", self.samples_per_second),
+            ("labels_per_series", self.labels_per_series.map(u64::from)),
+            ("label_name_bytes", self.label_name_bytes.map(u64::from)),
+            ("label_value_bytes", self.label_value_bytes.map(u64::from)),
+            ("query_memory_bytes", self.query_memory_bytes),
+            ("concurrent_queries", self.concurrent_queries.map(u64::from)),
+        ]
+        .into_iter()
+        .filter_map(|(name, limit)| Some((name, limit?)))
+    }
+}
+
 /// A mistake in a policy, worded for who wrote it. Rules are counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("policy rule {rule}: {field}: {text}")]

@@ -95,7 +95,14 @@ fn a_grant_carries_tenants_stamps_matchers_and_limits() {
     assert_eq!(grant.limits().samples_per_second, Some(1_000));
     assert_eq!(grant.limits().active_series, None);
     let text = grant.to_string();
-    for part in ["rule 1", "write, read", "shop", "infra", "instance=\"{name}\"", "job=~"] {
+    for part in [
+        "rule 1, agent/*: may write, read",
+        "shop",
+        "infra",
+        "instance=\"{name}\"",
+        "job=~",
+        "samples_per_second 1000",
+    ] {
         assert!(text.contains(part), "{text}");
     }
 }
