@@ -230,6 +230,16 @@ fn a_socket_file_serves_the_servers_own_user_only() {
     }
 }
 
+#[test]
+fn a_token_without_a_server_is_not_taken_for_one() {
+    for token in ["ms1.0102.0304.0506", "ms1", "-"] {
+        let refused = metricstor(&["enrol", token]).output().unwrap();
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(text.contains("URL") && !text.contains("0304"), "{text}");
+    }
+}
+
 /// `enrol` again and again, its server killed a little later each time: whoever asks once more with the
 /// same token and files gets in, and there is one identity.
 #[test]

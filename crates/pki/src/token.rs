@@ -59,6 +59,11 @@ impl EnrolmentToken {
         Ok(Self { id, secret, root_pin })
     }
 
+    /// Is this a token, or a part of one? Then it is no host to look up: names are not secret.
+    pub fn is_meant(text: &str) -> bool {
+        text.trim_ascii().split('.').next() == Some(VERSION)
+    }
+
     /// The line to hand over, secret included.
     pub fn reveal(&self) -> String {
         format!("{VERSION}.{}.{}.{}", self.id, self.secret, self.root_pin)

@@ -27,6 +27,9 @@ const RETRY_MAX: Duration = Duration::from_secs(900);
 
 pub fn enrol(args: &EnrolArgs) -> anyhow::Result<()> {
     let (token, url) = match args.token_and_url.as_slice() {
+        [token] if token == "-" || EnrolmentToken::is_meant(token) => {
+            bail!("give the server's URL behind the token: metricstor enrol TOKEN URL")
+        }
         [url] => (None, url),
         [token, url] => (Some(read_token(token)?), url),
         _ => bail!("give a token and the server's URL"),
