@@ -30,8 +30,8 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let config = args.config.as_deref().map_or("none".into(), Path::to_string_lossy);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, "starting");
 
-    let limit = settings.store.memory.limit();
-    if let Some(there) = memory::available().filter(|there| limit as u64 > *there) {
+    let (limit, there) = (settings.store.memory.limit(), memory::available());
+    if limit as u64 > there {
         tracing::warn!(limit, there, "memory.limit is more than the memory there is, in bytes");
     }
     let connections = &mut settings.http.connections;

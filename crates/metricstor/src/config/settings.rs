@@ -218,7 +218,7 @@ const MEMORY_LIMIT_MIN: Size = Size(16 << 20);
 /// Beyond the limit stand what the allocator keeps, stacks, and the pages of files being written.
 fn memory_limit(file: &File) -> Result<usize, ConfigError> {
     let Some(size) = file.memory.limit else {
-        let share = memory::available().unwrap_or(4 << 30) / 10 * 6;
+        let share = memory::available() / 10 * 6;
         return Ok(usize::try_from(share).unwrap_or(usize::MAX).max(128 << 20));
     };
     if size < MEMORY_LIMIT_MIN {
@@ -238,7 +238,7 @@ fn block_cache(file: &File, limit: usize) -> Result<usize, ConfigError> {
 }
 
 fn query_memory() -> usize {
-    let share = memory::available().unwrap_or(4 << 30) / 16;
+    let share = memory::available() / 16;
     usize::try_from(share).unwrap_or(usize::MAX).max(64 << 20)
 }
 
