@@ -235,7 +235,11 @@ fn exchange(stream: &mut (impl Read + Write), request: &str) -> io::Result<Vec<u
     stream.write_all(request.as_bytes())?;
     stream.flush()?;
     let mut received = Vec::new();
-    stream.take(ANSWER_MAX).read_to_end(&mut received)?;
+    stream.take(ANSWER_MAX).read_to_end(&mut received).map_err(|error| match error.kind() {
+        // The library's own text is an address of its documentation.
+        io::ErrorKind::UnexpectedEof => io::Error::other("it ended before the answer did"),
+        _ => error,
+    })?;
     Ok(received)
 }
 
