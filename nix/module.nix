@@ -120,6 +120,9 @@ in
         LoadCredential = lib.mapAttrsToList (name: path: "${name}:${path}") cfg.credentials;
         StateDirectory = "metricstor";
         StateDirectoryMode = "0700";
+        # For the setting unix_socket, which everything else in /run is closed to.
+        RuntimeDirectory = "metricstor";
+        RuntimeDirectoryMode = "0700";
         WatchdogSec = "60s";
         Restart = "on-failure";
         RestartSec = "1s";
