@@ -126,8 +126,11 @@ in
         WatchdogSec = "60s";
         Restart = "on-failure";
         RestartSec = "1s";
-        # Committing what was accepted takes a sync; closing never writes more than that.
-        TimeoutStopSec = "60s";
+        # A start that is ended because its log is long would find the same log the next time.
+        TimeoutStartSec = "infinity";
+        # Requests and then queries have connections.shutdown_deadline (30s) each. Committing what was
+        # accepted takes a sync; closing never writes more than that.
+        TimeoutStopSec = "90s";
         # A connection and a chunk file are a descriptor each.
         LimitNOFILE = 1048576;
       };
