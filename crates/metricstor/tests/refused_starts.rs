@@ -147,16 +147,19 @@ fn another_trust_domain() {
 }
 
 #[test]
-fn a_file_in_the_place_of_the_socket_is_not_replaced() {
+fn a_socket_that_cannot_be_made_and_a_file_in_its_place_which_stays() {
     let dir = tempfile::tempdir().unwrap();
-    let (file, link) = (dir.path().join("notes"), dir.path().join("link"));
+    let [file, link, deep] = ["notes", "link", "no/folder"].map(|name| dir.path().join(name));
     fs::write(&file, "mine").unwrap();
     std::os::unix::fs::symlink(&file, &link).unwrap();
-    for path in [&file, &link] {
+    for (path, what) in [(&file, "remove it"), (&link, "remove it"), (&deep, "make its folder")] {
         let config = dir.path().join("config.yml");
         fs::write(&config, format!("unix_socket: {}\n", path.display())).unwrap();
         let text = refusal(&dir.path().join("data"), &["--config", config.to_str().unwrap()]);
-        assert!(text.contains(path.to_str().unwrap()) && text.contains("choose another"), "{text}");
-        assert_eq!(fs::read(path).unwrap(), b"mine");
+        assert!(text.contains(path.to_str().unwrap()) && text.contains(what), "{text}");
     }
+    assert_eq!(
+        (fs::read(&file).unwrap(), fs::read(&link).unwrap()),
+        ("mine".into(), "mine".into())
+    );
 }

@@ -61,6 +61,8 @@ pub enum ListenError {
     PathInUse(PathBuf),
     #[error("{} is a file, not a socket: remove it or choose another path", .0.display())]
     NoSocket(PathBuf),
+    #[error("cannot listen on {}: make its folder first, or choose another path", .0.display())]
+    NoFolder(PathBuf),
     #[error("cannot listen on {}: {source}", .path.display())]
     Path { path: PathBuf, source: io::Error },
 }
@@ -79,7 +81,10 @@ impl Listener {
 
     /// Listens on a file that only its owner may open. One that a process left behind is replaced.
     pub async fn bind_unix(path: &Path) -> Result<Self, ListenError> {
-        let failed = |source| ListenError::Path { path: path.to_owned(), source };
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => ListenError::NoFolder(path.to_owned()),
+            _ => ListenError::Path { path: path.to_owned(), source },
+        };
         match UnixStream::connect(path).await {
             Ok(_) => return Err(ListenError::PathInUse(path.to_owned())),
             // A file that is no socket refuses too, and is somebody's.
