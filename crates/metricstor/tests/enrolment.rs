@@ -231,6 +231,19 @@ fn a_socket_file_serves_the_servers_own_user_only() {
 }
 
 #[test]
+fn a_kind_that_there_is_not_is_wrong_usage() {
+    for command in [
+        &["ca", "token", "create", "--name", "x", "--kind", "robot"][..],
+        &["enrol", "https://a.example", "--kind", "robot"],
+    ] {
+        let refused = metricstor(command).output().unwrap();
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{text}");
+        assert!(text.contains("one of node, agent, user, service"), "{text}");
+    }
+}
+
+#[test]
 fn a_token_without_a_server_is_not_taken_for_one() {
     for token in ["ms1.0102.0304.0506", "ms1", "-"] {
         let refused = metricstor(&["enrol", token]).output().unwrap();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use metricstor_pki::Kind;
 
 use super::ServerArgs;
 
@@ -92,8 +93,8 @@ pub enum TokenCommand {
     /// Make a token and print its line, once
     Create {
         /// node, agent, user or service
-        #[arg(long, default_value = "agent")]
-        kind: String,
+        #[arg(long, default_value_t = Kind::Agent)]
+        kind: Kind,
         /// A name, or a family of names like 'web-*'
         #[arg(long, value_name = "PATTERN")]
         name: String,
@@ -152,8 +153,8 @@ pub struct EnrolArgs {
     #[arg(long)]
     pub name: Option<String>,
     /// Without a token: node, agent, user or service
-    #[arg(long, default_value = "agent")]
-    pub kind: String,
+    #[arg(long, default_value_t = Kind::Agent)]
+    pub kind: Kind,
     /// Keep the certificate, its key and the trusted roots here
     #[arg(long, value_name = "DIR", default_value = "metricstor-client")]
     pub output: PathBuf,

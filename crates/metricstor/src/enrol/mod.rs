@@ -59,7 +59,7 @@ fn first(args: &EnrolArgs, token: Option<&EnrolmentToken>, door: &Door<'_>) -> a
     match token {
         Some(token) => door.enrol(token, &name),
         None => {
-            let subject = Subject::new(args.kind.parse()?, &name)?;
+            let subject = Subject::new(args.kind, &name)?;
             door.wait_for_approval(&subject)
         }
     }
