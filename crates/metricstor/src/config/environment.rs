@@ -22,10 +22,13 @@ pub fn overlay(
     for (name, text) in environment {
         let Some(key) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
         let key = key.to_ascii_lowercase();
-        if belongs_to_others(&key, &known) {
-            continue;
-        }
         let wrong = |text| ConfigError::Environment { name: name.to_string_lossy().into(), text };
+        if belongs_to_others(&key, &known) {
+            match meant(&key, &known) {
+                Some(meant) => return Err(wrong(no_such(&meant))),
+                None => continue,
+            }
+        }
         let text = text.to_str().ok_or_else(|| wrong("not UTF-8".to_owned()))?;
         file = set(file, &key, text, &known).map_err(wrong)?;
     }
@@ -38,6 +41,23 @@ fn belongs_to_others(key: &str, known: &Value) -> bool {
     !key.contains(NESTING) && similar(key, names).is_none()
 }
 
+/// The setting whose section is left out (`RETENTION`) or whose nesting is one `_` too short.
+fn meant(key: &str, known: &Value) -> Option<String> {
+    let all = known.as_object()?.iter().flat_map(|(section, keys)| {
+        let keys = keys.as_object().into_iter().flatten();
+        keys.map(move |(name, _)| (section, name))
+    });
+    let mut meant =
+        all.filter(|(section, name)| key == *name || key == format!("{section}_{name}"));
+    meant.next().map(|(section, name)| format!("{section}.{name}"))
+}
+
+/// Says which variable is `similar`, a key such as `storage.retention`.
+fn no_such(similar: &str) -> String {
+    let name = similar.replace('.', NESTING).to_ascii_uppercase();
+    format!("no such setting, did you mean {PREFIX}{name}?")
+}
+
 fn set(file: File, key: &str, text: &str, known: &Value) -> Result<File, String> {
     // The text is read as YAML would read it, so that numbers and lists work.
     let value: Value =
@@ -48,10 +68,7 @@ fn set(file: File, key: &str, text: &str, known: &Value) -> Result<File, String>
     if let Some(first) = unknown_keys(&change, known).first() {
         return Err(match &first.similar {
             None => "no such setting".to_owned(),
-            Some(key) => {
-                let name = key.replace('.', NESTING).to_ascii_uppercase();
-                format!("no such setting, did you mean {PREFIX}{name}?")
-            }
+            Some(key) => no_such(key),
         });
     }
     let mut tree = file.tree();

@@ -46,6 +46,13 @@ fn an_unknown_key_is_an_error_that_names_the_likely_one() {
     assert!(error.to_string().contains("did you mean METRICSTOR_STORAGE__RETENTION?"), "{error}");
     let error = from_file(None, env(&[("METRICSTOR_LISTN", "1d")])).unwrap_err();
     assert!(error.to_string().contains("did you mean METRICSTOR_LISTEN?"), "{error}");
+    for name in ["METRICSTOR_RETENTION", "METRICSTOR_STORAGE_RETENTION"] {
+        let error = from_file(None, env(&[(name, "1d")])).unwrap_err();
+        assert!(
+            error.to_string().contains("did you mean METRICSTOR_STORAGE__RETENTION?"),
+            "{error}"
+        );
+    }
 }
 
 #[test]
