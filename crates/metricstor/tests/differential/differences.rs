@@ -218,7 +218,8 @@ fn note(
         let is_mix = |text: &String| text.contains("exponential and custom buckets");
         // Where floats come first, histograms are not even added up.
         let may_lack = outcome.tells("mix of histograms and floats for aggregation");
-        let notes = outcome.notes().into_iter().filter(|text| !(may_lack && is_mix(text)));
+        let notes = outcome.notes().into_iter().map(reworded);
+        let notes = notes.filter(|text| !(may_lack && is_mix(text)));
         notes.map(|text| if is_mix(&text) { without_name(&text) } else { text }).collect()
     };
     if nameless(reference) == nameless(own) {

@@ -29,22 +29,34 @@ impl Lines {
         self.sliding.iter_mut().for_each(Sliding::reset);
     }
 
-    /// As [`line`].
-    fn line(&mut self, w: &Window<'_>, origin: i64) -> (f64, f64) {
-        let sliding = self.sliding.as_mut().map(|sliding| {
-            let sample = |place| (w.times[place], w.values[place]);
-            sliding.fold(w.first, w.values.len(), sample)
+    /// The slope per second.
+    fn slope(&mut self, w: &Window<'_>) -> f64 {
+        let origin = w.times[0];
+        let plain = self.moments(w).filter(|moments| is_plain(*moments, w, origin));
+        plain.map_or_else(|| line(w, origin), |moments| moments.line(origin)).0
+    }
+
+    /// The line's value at a time some seconds after `origin`.
+    fn value(&mut self, w: &Window<'_>, origin: i64, distance: f64) -> f64 {
+        let predict = |(slope, value): (f64, f64)| slope * distance + value;
+        let plain = self.moments(w).filter(|moments| {
+            let cancels = predict(moments.line(origin)).abs() < FLAT * moments.magnitude();
+            is_plain(*moments, w, origin) && !cancels
         });
-        let plain = |moments: &Comoments| is_plain(*moments, w, origin);
-        sliding.filter(plain).map_or_else(|| line(w, origin), |moments| moments.line(origin))
+        predict(plain.map_or_else(|| line(w, origin), |moments| moments.line(origin)))
+    }
+
+    fn moments(&mut self, w: &Window<'_>) -> Option<Comoments> {
+        let sample = |place| (w.times[place], w.values[place]);
+        self.sliding.as_mut().map(|sliding| sliding.fold(w.first, w.values.len(), sample))
     }
 }
 
-/// The change over a window, relative to the values, below which the rounding errors of Prometheus' way
-/// grow beyond some 1e-12 of the result: then they are to be its own.
+/// The result, relative to the values, below which the rounding errors of Prometheus' way grow beyond
+/// some 1e-12 of it: then they are to be its own. Of slopes, it is the change over the window.
 const FLAT: f64 = 1e-3;
 
-/// Does the line hardly depend on the order of the operations? It does if it is not finite, or flat.
+/// Does the slope hardly depend on the order of the operations? It does if it is not finite, or flat.
 fn is_plain(moments: Comoments, w: &Window<'_>, origin: i64) -> bool {
     let (slope, value) = moments.line(origin);
     let last = w.values.len() - 1;
@@ -97,7 +109,7 @@ impl Kernel for Slope {
     }
 
     fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
-        Ok(has_line(w, remarks).then(|| self.lines.line(w, w.times[0]).0).into())
+        Ok(has_line(w, remarks).then(|| self.lines.slope(w)).into())
     }
 }
 
@@ -115,11 +127,8 @@ impl Kernel for Prediction {
     }
 
     fn apply(&mut self, w: &Window<'_>, remarks: &mut Remarks<'_>) -> Result<Outcome, QueryError> {
-        let predict = || {
-            let (slope, intercept) = self.lines.line(w, w.time);
-            slope * self.distance.at(w.step) + intercept
-        };
-        Ok(has_line(w, remarks).then(predict).into())
+        let distance = self.distance.at(w.step);
+        Ok(has_line(w, remarks).then(|| self.lines.value(w, w.time, distance)).into())
     }
 }
 
@@ -167,7 +176,7 @@ mod tests {
 
     use super::*;
     use crate::eval::range::trial::{
-        OFFSET, agree, cells, layout, levels, magnitude, series, variations,
+        OFFSET, SAMPLES, agree, cells, layout, levels, magnitude, series, variations,
     };
 
     fn slope(sliding: bool) -> Slope {
@@ -211,6 +220,24 @@ mod tests {
             let slopes = |sliding| cells(slope(sliding), &layout, &series);
             let bits = |slopes: Vec<f64>| slopes.iter().map(|s| s.to_bits()).collect::<Vec<_>>();
             prop_assert_eq!(bits(slopes(true)), bits(slopes(false)));
+        }
+
+        #[test]
+        fn values_that_cancel_are_those_of_windows_one_by_one(
+            layout in layout(),
+            mut values in prop::collection::vec(-1e3..1e3, SAMPLES),
+            spike in (0..SAMPLES, 1e8..1e12),
+        ) {
+            values[spike.0] = spike.1;
+            let series = [(values, vec![])];
+            let slopes = cells(slope(false), &layout, &series);
+            let now = cells(prediction(0.0, false), &layout, &series);
+            for (slope, now) in slopes.iter().zip(&now).filter(|(slope, _)| **slope != 0.0) {
+                // When the line through this window is at 1.
+                let distance = (1.0 - now) / slope;
+                let predictions = |sliding| cells(prediction(distance, sliding), &layout, &series);
+                all_agree(&predictions(true), &predictions(false), 0.0)?;
+            }
         }
     }
 }
