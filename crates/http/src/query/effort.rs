@@ -55,11 +55,21 @@ impl Busy {
             Effort::Medium => {
                 let all = Handle::current().metrics().num_workers();
                 let one_more = |busy: usize| (busy + 1 < all).then_some(busy + 1);
-                let entered = self.0.fetch_update(Relaxed, Relaxed, one_more);
-                entered.ok().map(|_| Place(Some(&self.0)))
+                self.0.fetch_update(Relaxed, Relaxed, one_more).ok()?;
+                wake_another();
+                Some(Place(Some(&self.0)))
             }
             Effort::Long => None,
         }
+    }
+}
+
+/// Wakes a thread that has nothing to do, so that it looks for what comes over the connections: it may
+/// have been this one who did.
+fn wake_another() {
+    // The last task spawned is left to this thread, so it takes two to make one that others are told of.
+    for _ in 0..2 {
+        drop(tokio::spawn(async {}));
     }
 }
 
@@ -76,6 +86,13 @@ impl Drop for Place<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::*;
 
     #[test]
@@ -92,5 +109,44 @@ mod tests {
             drop(medium);
             assert_eq!(busy.enter(Effort::Medium).is_some(), threads > 1);
         }
+    }
+
+    /// Answers every byte; for `m` after medium work of a second.
+    async fn answer(mut stream: TcpStream, busy: Arc<Busy>) {
+        while let Ok(byte) = stream.read_u8().await {
+            if byte == b'm' {
+                let _place = busy.enter(Effort::Medium).unwrap();
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            stream.write_u8(byte).await.unwrap();
+        }
+    }
+
+    #[test]
+    fn the_thread_that_is_left_looks_for_what_comes() {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(async move {
+            let busy = Arc::new(Busy::default());
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(answer(stream, Arc::clone(&busy)));
+            }
+        });
+        let [mut medium, mut short] =
+            [(); 2].map(|()| std::net::TcpStream::connect(address).unwrap());
+        let mut byte = [0];
+        for stream in [&mut medium, &mut short] {
+            stream.write_all(b"s").unwrap();
+            stream.read_exact(&mut byte).unwrap();
+        }
+        medium.write_all(b"m").unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        let begun = Instant::now();
+        short.write_all(b"s").unwrap();
+        short.read_exact(&mut byte).unwrap();
+        let waited = begun.elapsed();
+        assert!(waited < Duration::from_millis(500), "{waited:?}");
     }
 }
