@@ -50,11 +50,14 @@ fn parse_hexadecimal(text: &str) -> Option<f64> {
     if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
-    if !without_sign(exponent).starts_with(|c: char| c.is_ascii_digit()) {
+    let power = without_sign(exponent);
+    if power.is_empty() || !power.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    // Far beyond what floats have.
-    let exponent = exponent.parse::<i64>().ok()?.clamp(-(1 << 40), 1 << 40);
+    // Far beyond what floats have, and so is what does not fit.
+    let far = 1 << 40;
+    let power = power.parse::<i64>().map_or(far, |power| power.min(far));
+    let exponent = if exponent.starts_with('-') { -power } else { power };
     let exponent = exponent - 4 * fraction.len() as i64;
     let significant = all.trim_start_matches('0');
     if significant.is_empty() {
@@ -119,6 +122,8 @@ mod tests {
             ("0x1.00000000000018p0", 1.0000000000000004),
             ("0x1.000000000000080000000000000000000000001p0", 1.0000000000000002),
             ("0x1p-9223372036854775807", 0.0),
+            ("0x1p-9223372036854775809", 0.0),
+            ("0x0p+9223372036854775808", 0.0),
             ("inf", f64::INFINITY),
             ("-Infinity", f64::NEG_INFINITY),
             ("+INF", f64::INFINITY),
@@ -160,6 +165,9 @@ mod tests {
             "0xgp1",
             "0x1p1024",
             "0x1p9223372036854775807",
+            "0x1p9223372036854775808",
+            "0x1p-",
+            "0x1p+-1",
             "infin",
             "0x1_p1",
             "--1",
