@@ -380,6 +380,38 @@ fn what_was_thought_to_be_little_work_and_is_not_is_answered_all_the_same() {
     }
 }
 
+/// How long a query takes at least, of a few times.
+fn shortest(server: &Server, path: &str) -> Duration {
+    let once = || {
+        let begun = Instant::now();
+        assert_eq!(server.get(path).status, 200);
+        begun.elapsed()
+    };
+    [once(), once(), once()].into_iter().min().unwrap()
+}
+
+#[test]
+fn a_timeout_of_a_millisecond_holds_for_little_work_too() {
+    let server = Server::start();
+    let samples: Vec<_> = (1..=20).map(|i| (NOW - 15_000 * i, 1.0)).rev().collect();
+    let numbers: Vec<String> = (0..200).map(|n| n.to_string()).collect();
+    let push = numbers
+        .iter()
+        .fold(Push::default(), |push, n| push.series(&[("__name__", "some"), ("n", n)], &samples));
+    assert_eq!(server.push(&push.body()).status, 204);
+    let path = |steps: i64| {
+        let (query, start) = (encoded("sum(max_over_time(some[1m]))"), NOW / 1000 - steps);
+        format!("/api/v1/query_range?query={query}&start={start}&end={}&step=1", NOW / 1000)
+    };
+    // As much as it takes, on a machine that is not too fast for it.
+    let slow = (1..11)
+        .map(|tenth| path(100 * tenth))
+        .find(|path| shortest(&server, path) > Duration::from_millis(5));
+    let Some(slow) = slow else { return };
+    let reply = server.get(&format!("{slow}&timeout=1ms"));
+    assert_eq!(reply.status, 503, "{}", reply.text());
+}
+
 fn decoded(encoding: &str, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     match encoding {

@@ -173,7 +173,8 @@ async fn in_turn<R: Into<Rest> + 'static>(
         listed,
     };
     if here.is_some() {
-        if let Some((run, rest)) = run.begin(PATIENCE, work) {
+        // Nobody is there to end it when its time is up.
+        if let Some((run, rest)) = run.begin(PATIENCE.min(ask.timeout), work) {
             spawn_blocking(move || run.end(rest));
         }
         drop(here);
