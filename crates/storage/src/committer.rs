@@ -188,6 +188,7 @@ impl Drop for Guard {
             );
             let mut state = self.0.lock();
             state.closed = true;
+            state.bytes = 0;
             let dropped = mem::take(&mut state.jobs);
             drop(state);
             drop(dropped);

@@ -69,4 +69,5 @@ fn after_a_bug_of_the_thread_nobody_waits_for_it() {
     let (answer, second) = mpsc::channel();
     committer.submit(commit(10, Box::new(move |result| answer.send(result).unwrap())));
     assert!(matches!(second.recv().unwrap(), Err(WriteError::Closed)));
+    assert_eq!(committer.waiting_bytes(), 0);
 }
