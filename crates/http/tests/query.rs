@@ -360,6 +360,18 @@ fn long_answers_arrive_whole_in_every_encoding() {
 }
 
 #[test]
+fn what_takes_longer_to_compress_than_to_find_leaves_while_it_is_compressed() {
+    let server = filled();
+    let path = format!("/api/v1/query_range?query=up&start={}&end={T}&step=0.25", T - 500);
+    let plain = server.get(&path);
+    assert!(plain.header("content-length").is_some(), "{}", plain.head);
+    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n");
+    let reply = server.send(&head, b"");
+    assert_eq!(reply.header("transfer-encoding"), Some("chunked"), "{}", reply.head);
+    assert!(decoded("gzip", &reply.body) == plain.body);
+}
+
+#[test]
 fn what_was_thought_to_be_little_work_and_is_not_is_answered_all_the_same() {
     let server = Server::start();
     let samples: Vec<(i64, f64)> =

@@ -31,6 +31,8 @@ pub const SHORT_VALUES: usize = 1 << 12;
 pub const SHORT_SERIES: usize = 1 << 10;
 /// Bytes of an answer that take less than a millisecond to write.
 const SHORT_BYTES: usize = 1 << 19;
+/// The same, to compress.
+const SHORT_BYTES_COMPRESSED: usize = 1 << 15;
 /// A query, or all selectors, that are parsed where they were read; bytes.
 const SHORT_TEXT: usize = 1 << 10;
 
@@ -65,7 +67,8 @@ impl Rest {
         bytes: usize,
         write: impl FnOnce(&mut Sink) -> Result<(), Gone> + Send + 'static,
     ) -> Result<Self, Gone> {
-        if bytes <= SHORT_BYTES {
+        let short = if sink.compresses() { SHORT_BYTES_COMPRESSED } else { SHORT_BYTES };
+        if bytes <= short {
             return write(sink).map(Self::from);
         }
         Ok(Self::later(move |_, sink| Ok(write(sink)?)))

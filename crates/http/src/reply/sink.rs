@@ -99,6 +99,10 @@ impl Sink {
         (self.content_type, self.encoding) = (content_type, encoding);
     }
 
+    pub fn compresses(&self) -> bool {
+        matches!(self.encoding, Encoding::Gzip | Encoding::Zstd)
+    }
+
     /// Whether the answer stays in one piece however long it gets: for one that is known to be short.
     pub fn keep_together(&mut self, whole: bool) {
         self.whole = whole;
