@@ -10,6 +10,14 @@ macro_rules! say {
     }};
 }
 
+/// `eprintln!` that goes on when nobody can hear it.
+macro_rules! complain {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod ca;
 mod check;
 mod cli;
@@ -40,8 +48,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    if !matches!(command, Command::Serve(_)) {
-        // `metricstor inspect FILE | head` ends quietly; a server must not end with a connection.
+    if !is_to_last(&command) {
+        // `metricstor inspect FILE | head` ends quietly.
         sigpipe::reset();
     }
     let outcome = match command {
@@ -57,9 +65,18 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("metricstor: {}", sentence(&error));
+            complain!("metricstor: {}", sentence(&error));
             ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
         }
+    }
+}
+
+/// A server must not end with a connection, nor renewals with who reads what they say.
+fn is_to_last(command: &Command) -> bool {
+    match command {
+        Command::Serve(_) => true,
+        Command::Enrol(args) => !args.once,
+        _ => false,
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a panic is the failure report
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -251,6 +252,26 @@ fn a_token_without_a_server_is_not_taken_for_one() {
         assert_eq!(refused.status.code(), Some(1));
         assert!(text.contains("URL") && !text.contains("0304"), "{text}");
     }
+}
+
+#[test]
+fn renewing_goes_on_whoever_hears_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let token = out(ca(&server, &["token", "create", "--kind", "service", "--name", "dash-1"]));
+    let files = dir.path().join("client");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let more = ["--name", "dash-1", "--once", "--reload", "false"];
+    let status = enrol(&server, &token, &files, &more).stderr(full).status().unwrap();
+    assert!(status.success(), "{status}");
+    let mut keeper = metricstor(&["enrol", &format!("https://{}", server.tls), "--output"]);
+    let mut keeper = Killed(keeper.arg(&files).stdout(Stdio::piped()).spawn().unwrap());
+    // It is at work once it says so.
+    keeper.0.stdout.as_mut().unwrap().read_exact(&mut [0; 8]).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", keeper.0.id())).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let broken_pipe = 1 << (13 - 1);
+    assert_ne!(u64::from_str_radix(ignored.trim(), 16).unwrap() & broken_pipe, 0, "{ignored}");
 }
 
 /// `enrol` again and again, its server killed a little later each time: whoever asks once more with the

@@ -119,7 +119,7 @@ fn keep(args: &EnrolArgs, door: &Door<'_>) -> anyhow::Result<()> {
             }
             Err(error) => {
                 let why = crate::sentence(&error);
-                eprintln!("metricstor: not renewed, trying again in {retry:?}: {why}");
+                complain!("metricstor: not renewed, trying again in {retry:?}: {why}");
                 sleep(retry);
                 retry = (2 * retry).min(RETRY_MAX);
             }
@@ -138,8 +138,8 @@ fn reload(args: &EnrolArgs) {
     let Some(command) = &args.reload else { return };
     match Command::new("sh").args(["-c", command]).status() {
         Ok(status) if status.success() => {}
-        Ok(status) => eprintln!("metricstor: the reload command failed ({status}): {command}"),
-        Err(error) => eprintln!("metricstor: the reload command cannot be run: {error}"),
+        Ok(status) => complain!("metricstor: the reload command failed ({status}): {command}"),
+        Err(error) => complain!("metricstor: the reload command cannot be run: {error}"),
     }
 }
 

@@ -140,7 +140,7 @@ impl Door<'_> {
                 return Ok(answer);
             }
             // A rack that enrols at once comes from one address.
-            eprintln!("metricstor: too many ask at once; asking again in a minute");
+            complain!("metricstor: too many ask at once; asking again in a minute");
             sleep(BUSY_PERIOD);
         }
     }
