@@ -96,7 +96,8 @@ impl Frame {
 
     /// In at most ten characters, if they can tell the values apart.
     fn label(&self, value: f64) -> String {
-        let decimals = (2.0 - (self.high - self.low).log10().floor()).clamp(0.0, 4.0) as usize;
+        let apart = (2.0 - (self.high - self.low).log10().floor()).clamp(0.0, 17.0) as usize;
+        let decimals = if self.high > self.low { apart } else { 4 };
         let texts = [value.to_string(), format!("{value:.decimals$}")];
         texts.into_iter().find(|text| text.len() <= 10).unwrap_or(format!("{value:.3e}"))
     }

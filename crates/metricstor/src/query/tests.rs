@@ -75,6 +75,11 @@ fn a_graph_spans_its_values_and_survives_odd_ones() {
         assert!(times.contains(label), "{times}");
     }
     assert_eq!(shown(Output::Graph, VECTOR).lines().count(), 19);
+    let small = MATRIX.replace("\"1\"", "\"1e-10\"").replace("\"2\"", "\"2e-10\"");
+    let small = shown(Output::Graph, &small.replace("\"3\"", "\"3e-10\""));
+    for label in ["3.000e-10 │", "2.000e-10 │", "1.000e-10 │"] {
+        assert!(small.contains(label), "{small}");
+    }
     let none = VECTOR.replace("\"1\"", "\"NaN\"");
     assert_eq!(shown(Output::Graph, &none), "(nothing to draw)\n");
 }
