@@ -87,7 +87,8 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::sync::Arc;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::{Arc, Mutex};
     use std::time::Instant;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -111,16 +112,27 @@ mod tests {
         }
     }
 
-    /// Answers every byte; for `m` after medium work of a second.
-    async fn answer(mut stream: TcpStream, busy: Arc<Busy>) {
+    /// Work of one that tells when it begins, and ends when it is told to.
+    struct Held {
+        begun: Sender<()>,
+        end: Receiver<()>,
+    }
+
+    /// Answers every byte; `m` after medium work.
+    async fn answer(mut stream: TcpStream, busy: Arc<Busy>, work: Arc<Mutex<Held>>) {
         while let Ok(byte) = stream.read_u8().await {
             if byte == b'm' {
                 let _place = busy.enter(Effort::Medium).unwrap();
-                std::thread::sleep(Duration::from_secs(1));
+                let work = work.lock().unwrap();
+                work.begun.send(()).unwrap();
+                work.end.recv_timeout(PATIENT).unwrap();
             }
             stream.write_u8(byte).await.unwrap();
         }
     }
+
+    /// How long a failing test waits for what does not come.
+    const PATIENT: Duration = Duration::from_secs(10);
 
     #[test]
     fn the_thread_that_is_left_looks_for_what_comes() {
@@ -128,25 +140,36 @@ mod tests {
         let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
+        let ((begun, began), (end, ended)) = (channel(), channel());
+        let work = Arc::new(Mutex::new(Held { begun, end: ended }));
         runtime.spawn(async move {
             let busy = Arc::new(Busy::default());
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream, Arc::clone(&busy)));
+                tokio::spawn(answer(stream, Arc::clone(&busy), Arc::clone(&work)));
             }
         });
-        let [mut medium, mut short] =
-            [(); 2].map(|()| std::net::TcpStream::connect(address).unwrap());
-        let mut byte = [0];
-        for stream in [&mut medium, &mut short] {
+        let [mut medium, mut short] = [(); 2].map(|()| {
+            let stream = std::net::TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(PATIENT / 2)).unwrap();
+            stream
+        });
+        let ask = |stream: &mut std::net::TcpStream| {
             stream.write_all(b"s").unwrap();
-            stream.read_exact(&mut byte).unwrap();
+            stream.read_exact(&mut [0]).expect("an answer while medium work goes on");
+        };
+        ask(&mut medium);
+        ask(&mut short);
+        // One of them looks for what comes, the other waits to be woken.
+        let metrics = runtime.metrics();
+        let parked = |worker| metrics.worker_park_unpark_count(worker) % 2 == 1;
+        let asked = Instant::now();
+        while !(parked(0) && parked(1)) {
+            assert!(asked.elapsed() < PATIENT, "the threads never rest");
+            std::thread::yield_now();
         }
         medium.write_all(b"m").unwrap();
-        std::thread::sleep(Duration::from_millis(100));
-        let begun = Instant::now();
-        short.write_all(b"s").unwrap();
-        short.read_exact(&mut byte).unwrap();
-        let waited = begun.elapsed();
-        assert!(waited < Duration::from_millis(500), "{waited:?}");
+        began.recv_timeout(PATIENT).unwrap();
+        ask(&mut short);
+        end.send(()).unwrap();
     }
 }
