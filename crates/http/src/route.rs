@@ -2,10 +2,12 @@
 //!
 //! Invariant: a path is behind the verb of its group; there is no handler outside a group.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -182,9 +184,17 @@ async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    if verb == Verb::Admin && is_foreign_page(request.headers()) {
-        let text = "administration is not possible from another site's page";
-        return ApiError::new(ErrorType::Forbidden, text).into_response();
+    if verb == Verb::Admin {
+        let refusal = if is_foreign_page(request.headers()) {
+            Some("administration is not possible from another site's page")
+        } else if matches!(peer, Peer::Local) && has_foreign_name(&request) {
+            Some("for administration this server is named localhost, or by its address")
+        } else {
+            None
+        };
+        if let Some(text) = refusal {
+            return ApiError::new(ErrorType::Forbidden, text).into_response();
+        }
     }
     match Caller::admit(&app.pki, &peer, request.headers(), verb) {
         Ok(caller) => {
@@ -247,6 +257,17 @@ fn is_foreign_page(headers: &HeaderMap) -> bool {
         Some(site) => site != b"same-origin" && site != b"none",
         None => headers.contains_key(header::ORIGIN),
     }
+}
+
+/// Is this machine addressed by a name that may be another's? A browser takes pages of a site that
+/// makes its name lead here (DNS rebinding) for this server's own. Without TLS nothing else tells
+/// them apart; names without dots are nobody's on the internet.
+fn has_foreign_name(request: &Request) -> bool {
+    let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = header.and_then(|host| host.parse::<Authority>().ok());
+    let host = request.uri().host().or(authority.as_ref().map(Authority::host));
+    let name = host.unwrap_or_default().trim_matches(['[', ']']).trim_end_matches('.');
+    name.contains('.') && !name.ends_with(".localhost") && name.parse::<IpAddr>().is_err()
 }
 
 /// Counts and times every request under its path pattern, so that unknown paths share one label.

@@ -113,6 +113,23 @@ fn administration_is_closed_to_pages_of_other_sites() {
 }
 
 #[test]
+fn administration_is_closed_to_pages_of_sites_whose_name_leads_here() {
+    let server = Server::start();
+    let compact = |host: &str| {
+        let head = "POST /api/v1/admin/storage/compact HTTP/1.1\r\nContent-Length: 0\r\n";
+        let browser = "Sec-Fetch-Site: same-origin\r\n";
+        server.send(&format!("{head}Host: {host}\r\n{browser}\r\n"), b"").status
+    };
+    for own in ["localhost:9103", "127.0.0.1:9103", "[::1]:9103", "web.localhost", "db1", "db1."] {
+        assert_eq!(compact(own), 204, "{own}");
+    }
+    for foreign in ["evil.example", "evil.example:9103", "evil.example.", "127.0.0.1.evil.example"]
+    {
+        assert_eq!(compact(foreign), 403, "{foreign}");
+    }
+}
+
+#[test]
 fn compaction_keeps_what_was_written() {
     let server = Server::start();
     let push = Push::default().series(&[("__name__", "up")], &[(NOW, 1.0)]);
