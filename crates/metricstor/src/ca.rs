@@ -34,7 +34,7 @@ pub fn ca(args: &CaArgs) -> anyhow::Result<()> {
             let answer = post(&client, "/revoke", &order)?;
             say!("{subject} is revoked; a new token lets it enrol anew")?;
             if answer["known"] == false {
-                eprintln!(
+                complain!(
                     "nothing was granted to {subject} before: if it is misspelt, see \
                      `metricstor ca identities`"
                 );
@@ -68,7 +68,7 @@ fn token(client: &Client, server: &ServerArgs, command: &TokenCommand) -> anyhow
             say!("{}", text(&answer["token"]))?;
             // The one line is for machines; what to do with it is for people.
             let named = if name.contains('*') { "" } else { &format!(" --name {name}") };
-            eprintln!(
+            complain!(
                 "\nWithin {ttl}, on the other machine, with this server's address as seen from there:\n  \
                  metricstor enrol TOKEN {}{named}",
                 server.server
@@ -85,7 +85,7 @@ fn bearer(client: &Client, command: &BearerCommand) -> anyhow::Result<()> {
         BearerCommand::Create { identity, ttl } => {
             let order = json!({ "subject": subject(identity)?, "ttl_seconds": seconds(ttl)? });
             say!("{}", text(&post(client, "/bearers", &order)?["token"]))?;
-            eprintln!("\nTo be sent as:  Authorization: Bearer TOKEN");
+            complain!("\nTo be sent as:  Authorization: Bearer TOKEN");
             Ok(())
         }
         BearerCommand::List => list_tokens(client),

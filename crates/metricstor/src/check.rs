@@ -27,7 +27,7 @@ pub fn promql(text: &str) -> anyhow::Result<()> {
         Err(error) => {
             if let Some(line) = text.lines().nth(error.place.line.saturating_sub(1)) {
                 let before = line.get(..error.place.column.saturating_sub(1)).unwrap_or(line);
-                eprintln!("{line}\n{}^", " ".repeat(before.chars().count()));
+                complain!("{line}\n{}^", " ".repeat(before.chars().count()));
             }
             Err(error.into())
         }

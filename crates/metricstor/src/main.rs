@@ -2,6 +2,9 @@
 //!
 //! Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration.
 
+// They panic where nobody takes what is printed: on a full disk, or when the journal has ended.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 /// `println!` whose failure (`> file` on a full disk) is an error of the caller's and no panic.
 macro_rules! say {
     ($($text:tt)*) => {{

@@ -25,7 +25,8 @@ use crate::view::View;
 /// How long after its time a query may take to notice.
 const NOTICE: Duration = Duration::from_secs(5);
 
-/// Values of a label that take no more than a few times a hand-over to another thread, those that several shards have counted for each.
+/// Values of a label that take no more than a few times a hand-over to another thread, those that
+/// several shards have counted for each.
 pub const SHORT_VALUES: usize = 1 << 12;
 /// Series whose labels do not take much more.
 pub const SHORT_SERIES: usize = 1 << 10;

@@ -39,7 +39,7 @@ impl<S: Subscriber> Layer<S> for Journal {
         );
         if let Err(error) = sent {
             // The journal is gone; stderr leads to the same place or to nobody.
-            eprintln!("{} (journal: {error})", fields.message);
+            complain!("{} (journal: {error})", fields.message);
         }
     }
 }

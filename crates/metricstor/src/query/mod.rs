@@ -37,7 +37,7 @@ pub fn query(args: &QueryArgs) -> anyhow::Result<()> {
     }
     let result = result::parse(answer.status, &answer.body)?;
     for note in &result.notes {
-        eprintln!("{note}");
+        complain!("{note}");
     }
     match &result.explanation {
         Some(explanation) => explain::write(&mut out, explanation)?,
