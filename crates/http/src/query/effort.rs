@@ -10,10 +10,6 @@ use tokio::runtime::Handle;
 const SHORT: usize = 1 << 15;
 /// Those of some milliseconds.
 const MEDIUM: usize = 1 << 20;
-/// How long work may take that was thought to be short or medium, before it is left and done elsewhere:
-/// samples may be much denser than usual.
-pub const PATIENCE: Duration = Duration::from_millis(20);
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
     /// Over before another thread would wake up: done where the request was read.
@@ -33,6 +29,16 @@ impl Effort {
             Self::Medium
         } else {
             Self::Long
+        }
+    }
+
+    /// How long it may take before it is left and done elsewhere: samples may be much denser than usual,
+    /// and others wait behind it, as many as there are turns.
+    pub fn patience(self) -> Duration {
+        match self {
+            Self::Short => Duration::from_millis(2),
+            Self::Medium => Duration::from_millis(20),
+            Self::Long => Duration::MAX,
         }
     }
 

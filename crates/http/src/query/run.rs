@@ -12,7 +12,7 @@ use metricstor_promql::{Interrupt, ParseOptions};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 
-use super::effort::{Effort, PATIENCE};
+use super::effort::Effort;
 use super::explain::stopwatch;
 use super::memory::Held;
 use crate::app::App;
@@ -178,7 +178,7 @@ async fn in_turn<R: Into<Rest> + 'static>(
     };
     if here.is_some() {
         // Nobody is there to end it when its time is up.
-        if let Some((run, rest)) = run.begin(PATIENCE.min(ask.timeout), work) {
+        if let Some((run, rest)) = run.begin(ask.effort.patience().min(ask.timeout), work) {
             spawn_blocking(move || run.end(rest));
         }
         drop(here);
