@@ -40,8 +40,8 @@ impl Lines {
     fn value(&mut self, w: &Window<'_>, origin: i64, distance: f64) -> f64 {
         let predict = |(slope, value): (f64, f64)| slope * distance + value;
         let plain = self.moments(w).filter(|moments| {
-            let cancels = predict(moments.line(origin)).abs() < FLAT * moments.magnitude();
-            is_plain(*moments, w, origin) && !cancels
+            let noise = noise(*moments, w, origin, distance);
+            is_plain(*moments, w, origin) && predict(moments.line(origin)).abs() >= FLAT * noise
         });
         predict(plain.map_or_else(|| line(w, origin), |moments| moments.line(origin)))
     }
@@ -63,6 +63,19 @@ fn is_plain(moments: Comoments, w: &Window<'_>, origin: i64) -> bool {
     let change = slope.abs() * (w.times[last] - w.times[0]) as f64 / 1000.0;
     let is_flat = change <= FLAT * moments.magnitude() && !moments.is_constant();
     change.is_finite() && value.is_finite() && !is_flat
+}
+
+/// How the rounding errors of Prometheus' way grow on the way to a value some seconds after `origin`,
+/// in the unit of the values. The error of its slope is that of products of times and values as they
+/// are seen from `origin`, over the square of the window's length; and the slope is carried on from the
+/// window to that time.
+fn noise(moments: Comoments, w: &Window<'_>, origin: i64, distance: f64) -> f64 {
+    let seconds = |from: i64, to: i64| to.abs_diff(from) as f64 / 1000.0;
+    let (first, last) = (w.times[0], w.times[w.times.len() - 1]);
+    let length = seconds(first, last);
+    let away = seconds(first, origin).max(seconds(last, origin));
+    let change = moments.line(origin).0.abs() * away;
+    (moments.magnitude() + change) * (away / length) * (1.0 + (away + distance.abs()) / length)
 }
 
 /// Slope per second and value at `origin` of the line with the least squared distances, as Prometheus
