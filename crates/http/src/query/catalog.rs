@@ -10,7 +10,7 @@ use metricstor_model::{Labels, Matcher, TimeRange};
 use super::effort::Effort;
 use super::label_name::unescape;
 use super::result::{TRUNCATED, push_annotations};
-use super::run::{Ask, Rest, SHORT_SERIES, SHORT_VALUES, run, short_syntax};
+use super::run::{Ask, Rest, SHORT_VALUES, run, short_syntax};
 use super::selector::{selectors, selectors_within};
 use crate::app::App;
 use crate::caller::Caller;
@@ -49,10 +49,10 @@ pub async fn series(
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
     let lookup = Lookup::new(&app, &form)?;
-    let few = few_series(&app, &View::of(&app, &caller), &form);
-    ask.effort = Effort::short_if(few.is_some());
+    let (sets, effort) = foresee(&app, &View::of(&app, &caller), &form);
+    ask.effort = effort;
     run(&app, &caller, ask, move |reading, sink| {
-        let selectors = few
+        let selectors = sets
             .map_or_else(|| selectors(reading.app, &form), Ok)
             .map_err(|error| error.in_parameter("match[]"))?;
         let (rows, cut) = reading.view.series(&selectors, lookup.range, lookup.limit)?;
@@ -72,11 +72,11 @@ pub async fn label_names(
     let form = read_form(request, &app.config.requests).await?;
     let lookup = Lookup::new(&app, &form)?;
     let view = View::of(&app, &caller);
-    let few = few_series(&app, &view, &form);
+    let (sets, effort) = foresee(&app, &view, &form);
     // A store has few names; those of a part of it are found series by series.
-    ask.effort = Effort::short_if(few.is_some() || is_everything(&form, &view));
+    ask.effort = if is_everything(&form, &view) { Effort::Short } else { effort };
     run(&app, &caller, ask, move |reading, sink| {
-        let selectors = few.map_or_else(|| selectors(reading.app, &form), Ok)?;
+        let selectors = sets.map_or_else(|| selectors(reading.app, &form), Ok)?;
         let rows = reading.view.label_names(&selectors, lookup.range)?;
         let bytes = rows.iter().map(String::len).sum();
         let write = move |sink: &mut _| write_texts(sink, &rows, lookup.limit);
@@ -99,11 +99,12 @@ pub async fn label_values(
         return Err(ApiError::bad_data("invalid label name: \"\""));
     }
     let view = View::of(&app, &caller);
-    let few = few_series(&app, &view, &form);
-    let few_values = || view.values_at_most(&name) <= SHORT_VALUES;
-    ask.effort = Effort::short_if(few.is_some() || is_everything(&form, &view) && few_values());
+    let (sets, effort) = foresee(&app, &view, &form);
+    let has_few_values = || view.values_at_most(&name) <= SHORT_VALUES;
+    let is_short = is_everything(&form, &view) && has_few_values();
+    ask.effort = if is_short { Effort::Short } else { effort };
     run(&app, &caller, ask, move |reading, sink| {
-        let selectors = few.map_or_else(|| selectors(reading.app, &form), Ok)?;
+        let selectors = sets.map_or_else(|| selectors(reading.app, &form), Ok)?;
         // One more says that some are left off.
         let limit = lookup.limit.saturating_add(1);
         let rows = reading.view.label_values(&name, &selectors, lookup.range, limit)?;
@@ -151,16 +152,16 @@ fn is_everything(form: &Form, view: &View) -> bool {
     form.all("match[]").next().is_none() && view.is_whole()
 }
 
-/// The selectors, if they are few and told to match few series, so that no turn has to be awaited on
-/// another thread.
-fn few_series(app: &App, view: &View, form: &Form) -> Option<Vec<Vec<Matcher>>> {
+/// The selectors, if they are few and short, and how much work their series are. Without any, nothing
+/// is known.
+fn foresee(app: &App, view: &View, form: &Form) -> (Option<Vec<Vec<Matcher>>>, Effort) {
     let count = form.all("match[]").take(SELECTORS_AT_ONCE + 1).count();
     if !(1..=SELECTORS_AT_ONCE).contains(&count) {
-        return None;
+        return (None, Effort::Long);
     }
-    let sets = selectors_within(short_syntax(app), form).ok()?;
-    let series: usize = sets.iter().map(|matchers| view.at_most(matchers)).sum();
-    (series <= SHORT_SERIES).then_some(sets)
+    let Ok(sets) = selectors_within(short_syntax(app), form) else { return (None, Effort::Long) };
+    let series = sets.iter().map(|matchers| view.at_most(matchers)).sum();
+    (Some(sets), Effort::of_series(series))
 }
 
 /// A number of rows; absent, 0 and negative mean all.

@@ -9,7 +9,11 @@ use tokio::runtime::Handle;
 /// 50 µs.
 const SHORT: usize = 1 << 15;
 /// Those of some milliseconds.
-const MEDIUM: usize = 1 << 20;
+const MEDIUM: usize = 1 << 21;
+/// The same for series whose labels are answered.
+const SHORT_SERIES: usize = 1 << 10;
+const MEDIUM_SERIES: usize = 1 << 12;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
     /// Over before another thread would wake up: done where the request was read.
@@ -23,12 +27,19 @@ pub enum Effort {
 impl Effort {
     /// Of a query that looks at about so many cells and samples.
     pub fn of_query(cells: usize) -> Self {
-        if cells <= SHORT {
-            Self::Short
-        } else if cells <= MEDIUM {
-            Self::Medium
-        } else {
-            Self::Long
+        Self::within(cells, SHORT, MEDIUM)
+    }
+
+    /// Of an answer with the labels of so many series.
+    pub fn of_series(series: usize) -> Self {
+        Self::within(series, SHORT_SERIES, MEDIUM_SERIES)
+    }
+
+    fn within(size: usize, short: usize, medium: usize) -> Self {
+        match size {
+            _ if size <= short => Self::Short,
+            _ if size <= medium => Self::Medium,
+            _ => Self::Long,
         }
     }
 
@@ -40,10 +51,6 @@ impl Effort {
             Self::Medium => Duration::from_millis(20),
             Self::Long => Duration::MAX,
         }
-    }
-
-    pub fn short_if(short: bool) -> Self {
-        if short { Self::Short } else { Self::Long }
     }
 }
 

@@ -28,8 +28,6 @@ const NOTICE: Duration = Duration::from_secs(5);
 /// Values of a label that take no more than a few times a hand-over to another thread, those that
 /// several shards have counted for each.
 pub const SHORT_VALUES: usize = 1 << 12;
-/// Series whose labels do not take much more.
-pub const SHORT_SERIES: usize = 1 << 10;
 /// Bytes of an answer that take less than a millisecond to write.
 const SHORT_BYTES: usize = 1 << 19;
 /// The same, to compress.
