@@ -237,10 +237,22 @@ impl SeriesSet for Untenanted {
         self.0.labels(i).retain(|name| name != TENANT_LABEL)
     }
 
-    fn visit_labels(&self, i: usize, visit: &mut dyn FnMut(&str, &str)) {
-        self.0.visit_labels(i, &mut |name, value| {
+    fn labels_of(&self, series: &[usize], out: &mut Vec<Labels>) {
+        let known = out.len();
+        self.0.labels_of(series, out);
+        let more = out[known..].iter_mut();
+        more.for_each(|labels| *labels = labels.retain(|name| name != TENANT_LABEL));
+    }
+
+    fn visit_labels(
+        &self,
+        series: &[usize],
+        named: Option<&[String]>,
+        visit: &mut dyn FnMut(usize, &str, &str),
+    ) {
+        self.0.visit_labels(series, named, &mut |place, name, value| {
             if name != TENANT_LABEL {
-                visit(name, value);
+                visit(place, name, value);
             }
         });
     }

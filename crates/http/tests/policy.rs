@@ -68,6 +68,7 @@ fn ways_to_read() -> Vec<String> {
     vec![
         query("{__name__=~\".+\"}"),
         query("count by (__name__, __tenant__) ({__name__=~\".+\"})"),
+        query("sum without (instance) ({__name__=~\".+\"})"),
         query("{__tenant__!=\"\"}"),
         format!("/api/v1/query_range?query={all}&start={time}&end={time}&step=1"),
         format!("/api/v1/series?match[]={all}"),

@@ -7,15 +7,15 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use metricstor_model::{Labels, METRIC_NAME, Need, Samples, SeriesSet, TimeRange};
+use metricstor_model::{METRIC_NAME, Need, Samples, SeriesSet, TimeRange};
 
 use crate::ast::{RangeExtension, Span};
-use crate::eval::aggregate::grouping::{Grouping, Groups};
 use crate::eval::annotations::Annotations;
 use crate::eval::budget::Claim;
 use crate::eval::frame::{Frame, Head, histogram_weight, histograms_size};
 use crate::eval::grid::Grid;
 use crate::eval::instant::{Take, pick};
+use crate::eval::names::{Names, Naming};
 use crate::eval::parallel::{Tasks, effort_of_series, tasks};
 use crate::eval::profile::{Cost, Laps};
 use crate::eval::query::Query;
@@ -24,7 +24,7 @@ use crate::eval::range::smoothed::Smoothed;
 use crate::eval::range::track::Track;
 use crate::eval::range::window::{Remarks, Results, slide};
 use crate::eval::range::windows::{Reach, Windows};
-use crate::eval::relabel::{Dropped, has_kind};
+use crate::eval::relabel::Dropped;
 use crate::eval::samples::Reads;
 use crate::eval::scalar::Scalar;
 use crate::eval::stage::Stage;
@@ -69,16 +69,6 @@ pub(crate) struct Run {
     pub ambiguous: bool,
 }
 
-/// Which labels the series of a run get.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Names<'a> {
-    /// None, for nobody looks at them.
-    None,
-    /// Those of the series' group: no other is ever made.
-    OfGroup(&'a Grouping),
-    All,
-}
-
 /// What a thread needs to compute runs, reused from series to series.
 pub(crate) struct Scratch {
     samples: Samples,
@@ -90,9 +80,7 @@ pub(crate) struct Scratch {
     function: Option<RangeFunction>,
     /// The metric was remarked on in this run.
     remarked: bool,
-    /// The groups that this thread has met.
-    groups: Option<Groups>,
-    groups_claim: Claim,
+    naming: Naming,
 }
 
 /// Bytes of the histograms of a series.
@@ -146,8 +134,7 @@ impl Pipeline<'_> {
             // `check` has seen to it that there is no error.
             function: self.function().ok().flatten(),
             remarked: false,
-            groups: None,
-            groups_claim: self.query.budget.claim(),
+            naming: Naming::new(&self.query.budget),
         }
     }
 
@@ -162,7 +149,7 @@ impl Pipeline<'_> {
     }
 
     /// What is removed at once.
-    fn drops_now(&self) -> Dropped {
+    pub fn drops_now(&self) -> Dropped {
         if self.query.options.delayed_name_removal { Dropped::Nothing } else { self.drops() }
     }
 
@@ -195,6 +182,7 @@ impl Pipeline<'_> {
         };
         let intake = self.nodes.len().saturating_sub(1 + self.stages.len());
         scratch.remarked = false;
+        scratch.naming.rows.clear();
         run.frame.reserve(series.len())?;
         let mut samples = std::mem::take(&mut scratch.samples);
         let mut failed = None;
@@ -205,12 +193,13 @@ impl Pipeline<'_> {
             self.need(),
             &mut samples,
             &mut |i, samples| {
-                failed = self.compute(scratch, i, samples, names, intake, &mut run).err();
+                failed = self.compute(scratch, i, samples, intake, &mut run).err();
                 if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             },
         )?;
         scratch.samples = samples;
         failed.map_or(Ok(()), Err)?;
+        scratch.naming.name(self, names, &mut run)?;
         for (i, stage) in self.stages.iter().enumerate() {
             stage.apply(&mut run.frame, &self.grid, &mut run.notes);
             run.laps.lap(intake + 1 + i, || Cost::of(&run.frame));
@@ -227,7 +216,6 @@ impl Pipeline<'_> {
         scratch: &mut Scratch,
         i: usize,
         samples: &mut Samples,
-        names: Names<'_>,
         intake: usize,
         run: &mut Run,
     ) -> Result<(), QueryError> {
@@ -244,50 +232,13 @@ impl Pipeline<'_> {
         if intake > 0 {
             run.laps.lap(intake, || Cost::of_cells(&results.cells));
         }
-        let drop_name = self.intake_drops_name();
-        let labels = match names {
-            Names::None => self.query.no_labels.clone(),
-            Names::OfGroup(grouping) => self.group(scratch, i, grouping)?,
-            Names::All => self.labels(i, &mut run.ambiguous),
-        };
-        let results = &mut scratch.results;
         let histograms = std::mem::take(&mut results.histograms);
-        let own = !matches!(names, Names::OfGroup(_) | Names::None);
-        let size = if own { labels.size() } else { 0 };
-        run.frame.charge(size + histograms_size(&histograms))?;
-        run.frame.push(Head { labels, drop_name }, &results.cells, histograms);
+        run.frame.charge(histograms_size(&histograms))?;
+        let labels = self.query.no_labels.clone();
+        let head = Head { labels, drop_name: self.intake_drops_name() };
+        run.frame.push(head, &results.cells, histograms);
+        scratch.naming.rows.push(i);
         Ok(())
-    }
-
-    /// The labels of a series' group. Those that a function drops do not count.
-    fn group(
-        &self,
-        scratch: &mut Scratch,
-        i: usize,
-        grouping: &Grouping,
-    ) -> Result<Labels, QueryError> {
-        let groups = scratch.groups.get_or_insert_with(|| Groups::new(grouping.clone()));
-        let known = groups.len();
-        let dropped = self.drops_now();
-        let visit = |visitor: &mut dyn FnMut(&str, &str)| {
-            self.series().visit_labels(i, &mut |name, value| {
-                if !dropped.holds(name) {
-                    visitor(name, value);
-                }
-            });
-        };
-        let group = groups.group_of(visit, || self.labels(i, &mut false));
-        if group == known {
-            scratch.groups_claim.grow(groups.size_of(group))?;
-        }
-        Ok(groups.labels()[group].clone())
-    }
-
-    fn labels(&self, i: usize, ambiguous: &mut bool) -> Labels {
-        let labels = self.series().labels(i);
-        let dropped = self.drops_now();
-        *ambiguous |= dropped == Dropped::Metadata && has_kind(&labels);
-        if dropped == Dropped::Nothing { labels } else { dropped.from(&labels) }
     }
 
     /// What is needed of the samples, if they are all inside one window.

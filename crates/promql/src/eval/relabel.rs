@@ -45,7 +45,7 @@ impl Dropped {
 
     /// The labels that are left.
     pub fn from(self, labels: &Labels) -> Labels {
-        if labels.iter().any(|(name, _)| self.holds(name)) {
+        if self != Self::Nothing && labels.iter().any(|(name, _)| self.holds(name)) {
             labels.retain(|name| !self.holds(name))
         } else {
             labels.clone()

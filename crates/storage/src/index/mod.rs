@@ -24,8 +24,8 @@ pub(crate) use series::PairNumbers;
 use series::Series;
 pub(crate) use table::Table;
 
-/// Series whose labels are put together at once.
-const LABELS_AT_ONCE: usize = 16;
+/// Series whose labels are looked up at once.
+const AT_ONCE: usize = 16;
 
 /// See the module.
 #[derive(Default)]
@@ -131,25 +131,59 @@ impl Index {
         Labels::from_packed(self.pairs_of(series).map(|pair| self.pairs.packed(pair)))
     }
 
-    /// Appends the labels of several series, of those that are still in use. Each step is done for all of
-    /// them before the next one, so that the memory they wait for is waited for together.
+    /// Appends the labels of several series; those of a reference that is not in use are empty.
     pub fn labels_of(&self, series: &[u32], out: &mut Vec<Labels>) {
-        let mut places = Vec::new();
-        for some in series.chunks(LABELS_AT_ONCE) {
-            let pairs = some.iter().map(|series| self.pairs_of(*series));
-            let pairs: Vec<PairNumbers<'_>> = pairs.collect();
-            places.clear();
-            let mut ends = [0; LABELS_AT_ONCE];
+        let place = |pair| Some(self.pairs.place(pair));
+        self.for_each_pairs(series, place, |_, places| {
+            out.push(Labels::from_packed(places.iter().map(|place| self.pairs.at(*place))));
+        });
+    }
+
+    /// Hands over the labels of several series, by their place in `series` and sorted by name: all of
+    /// them, or those that are `named`.
+    pub fn visit_labels(
+        &self,
+        series: &[u32],
+        named: Option<&[String]>,
+        visit: &mut dyn FnMut(usize, &str, &str),
+    ) {
+        let find =
+            |named: &[String]| named.iter().filter_map(|n| self.pairs.find_name(n)).collect();
+        let named: Option<Vec<u32>> = named.map(find);
+        let is_named =
+            |pair| named.as_ref().is_none_or(|names| names.contains(&self.pairs.name_of(pair)));
+        let place = |pair| is_named(pair).then(|| self.pairs.place(pair));
+        self.for_each_pairs(series, place, |i, places| {
+            for place in places {
+                let (name, value) = self.pairs.at(*place).texts();
+                visit(i, name, value);
+            }
+        });
+    }
+
+    /// Hands over what `wanted` makes of the pairs of each series. Each step is done for some of them
+    /// before the next one, so that the memory they wait for is waited for together.
+    fn for_each_pairs<T>(
+        &self,
+        series: &[u32],
+        wanted: impl Fn(u32) -> Option<T>,
+        mut visit: impl FnMut(usize, &[T]),
+    ) {
+        let mut made = Vec::new();
+        for (chunk, some) in series.chunks(AT_ONCE).enumerate() {
+            let mut pairs = [PairNumbers::default(); AT_ONCE];
+            for (pairs, series) in pairs.iter_mut().zip(some) {
+                *pairs = self.pairs_of(*series);
+            }
+            made.clear();
+            let mut ends = [0; AT_ONCE];
             for (pairs, end) in pairs.into_iter().zip(&mut ends) {
-                places.extend(pairs.map(|pair| self.pairs.place(pair)));
-                *end = places.len();
+                made.extend(pairs.filter_map(&wanted));
+                *end = made.len();
             }
             let mut start = 0;
-            for end in &ends[..some.len()] {
-                if start < *end {
-                    let texts = places[start..*end].iter().map(|place| self.pairs.at(*place));
-                    out.push(Labels::from_packed(texts));
-                }
+            for (i, end) in ends[..some.len()].iter().enumerate() {
+                visit(chunk * AT_ONCE + i, &made[start..*end]);
                 start = *end;
             }
         }

@@ -139,7 +139,7 @@ impl Page {
 }
 
 /// A series' pairs by number.
-#[derive(Clone)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct PairNumbers<'a>(&'a [u8]);
 
 impl Iterator for PairNumbers<'_> {

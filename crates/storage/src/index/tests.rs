@@ -39,6 +39,7 @@ fn check(index: &Index, expected: &BTreeMap<u32, Labels>, sets: &[Vec<Matcher>])
         assert_eq!(index.get(SeriesId::of("", labels)), Some(*series));
         assert_eq!(&index.labels(*series), labels);
     }
+    check_labels(index, expected);
     for matchers in sets {
         let chosen = || expected.iter().filter(|(_, labels)| fits(labels, matchers));
         let series: RoaringBitmap = chosen().map(|(series, _)| *series).collect();
@@ -63,6 +64,31 @@ fn check(index: &Index, expected: &BTreeMap<u32, Labels>, sets: &[Vec<Matcher>])
                 assert_eq!(found, unique(values.collect()));
             }
         }
+    }
+}
+
+/// The labels of many series at once, of some that were forgotten among them.
+fn check_labels(index: &Index, expected: &BTreeMap<u32, Labels>) {
+    let all: Vec<u32> = (0..index.next()).collect();
+    let labels: Vec<Labels> = all
+        .iter()
+        .map(|series| expected.get(series).cloned().unwrap_or_else(Labels::empty))
+        .collect();
+    let mut found = Vec::new();
+    index.labels_of(&all, &mut found);
+    assert_eq!(found, labels);
+    let names = ["a", "c", "d"].map(str::to_owned);
+    for named in [None, Some(&names[..])] {
+        let is_named = |name: &str| named.is_none_or(|named| named.iter().any(|n| n == name));
+        let mut found = Vec::new();
+        index.visit_labels(&all, named, &mut |place, name, value| {
+            found.push((place, name.to_owned(), value.to_owned()));
+        });
+        let wanted = labels.iter().enumerate().flat_map(|(place, labels)| {
+            let wanted = labels.iter().filter(|(name, _)| is_named(name));
+            wanted.map(move |(name, value)| (place, name.to_owned(), value.to_owned()))
+        });
+        assert_eq!(found, wanted.collect::<Vec<_>>());
     }
 }
 
@@ -96,7 +122,7 @@ fn what_is_forgotten_has_no_labels_among_others() {
     index.remove(&RoaringBitmap::from_iter([1]));
     let mut labels = Vec::new();
     index.labels_of(&[0, 1, 2], &mut labels);
-    assert_eq!(labels.iter().map(Labels::metric_name).collect::<Vec<_>>(), ["a", "c"]);
+    assert_eq!(labels.iter().map(Labels::metric_name).collect::<Vec<_>>(), ["a", "", "c"]);
 }
 
 proptest! {

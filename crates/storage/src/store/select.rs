@@ -77,6 +77,8 @@ impl Store {
                 }
             }
         }
+        // What was forgotten meanwhile has none.
+        labels.retain(|labels| !labels.is_empty());
         // Not unstable: senders mostly define a target's series in order, so that there are long runs.
         labels.sort();
         let cut = labels.len() > limit;
@@ -279,6 +281,20 @@ impl Selection {
         let part = self.part(i);
         (&part.shard, part.key(i - part.start))
     }
+
+    /// Hands over the references of these series, those that follow each other in one shard together and
+    /// with the place of the first of them.
+    fn by_shard(&self, series: &[usize], visit: &mut dyn FnMut(usize, &Shard, &[u32])) {
+        let mut references = Vec::new();
+        let mut first = 0;
+        for run in series.chunk_by(|a, b| std::ptr::eq(self.part(*a), self.part(*b))) {
+            let part = self.part(run[0]);
+            references.clear();
+            references.extend(run.iter().map(|i| part.series[i - part.start]));
+            visit(first, &part.shard, &references);
+            first += run.len();
+        }
+    }
 }
 
 impl SeriesSet for Selection {
@@ -291,9 +307,20 @@ impl SeriesSet for Selection {
         shard.index().labels(key.series)
     }
 
-    fn visit_labels(&self, i: usize, visit: &mut dyn FnMut(&str, &str)) {
-        let (shard, key) = self.at(i);
-        shard.index().pairs(key.series).for_each(|(name, value)| visit(name, value));
+    fn labels_of(&self, series: &[usize], out: &mut Vec<Labels>) {
+        self.by_shard(series, &mut |_, shard, series| shard.index().labels_of(series, out));
+    }
+
+    fn visit_labels(
+        &self,
+        series: &[usize],
+        named: Option<&[String]>,
+        visit: &mut dyn FnMut(usize, &str, &str),
+    ) {
+        self.by_shard(series, &mut |first, shard, series| {
+            let visit = &mut |place, name: &str, value: &str| visit(first + place, name, value);
+            shard.index().visit_labels(series, named, visit);
+        });
     }
 
     fn read(&self, i: usize, range: TimeRange, out: &mut Samples) -> Result<(), SelectError> {

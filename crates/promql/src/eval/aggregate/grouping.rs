@@ -33,6 +33,11 @@ impl Grouping {
         self.without || !self.labels.is_empty()
     }
 
+    /// The only labels that matter, unless all but some do.
+    pub fn named(&self) -> Option<&[String]> {
+        (!self.without).then_some(&self.labels)
+    }
+
     fn keeps(&self, label: &str) -> bool {
         let named = self.labels.binary_search_by(|name| name.as_str().cmp(label)).is_ok();
         if self.without { !named && label != METRIC_NAME } else { named }
@@ -88,31 +93,56 @@ impl Groups {
 
     /// The number of a series' group.
     pub fn group(&mut self, labels: &Labels) -> usize {
-        let visit = |visitor: &mut dyn FnMut(&str, &str)| {
-            labels.iter().for_each(|(name, value)| visitor(name, value));
-        };
-        self.group_of(visit, || labels.clone())
-    }
-
-    /// The same for a series whose labels are looked at one by one, and made for a new group alone.
-    pub fn group_of(
-        &mut self,
-        visit: impl FnOnce(&mut dyn FnMut(&str, &str)),
-        labels: impl FnOnce() -> Labels,
-    ) -> usize {
-        let Self { grouping, index, labels: known, key } = self;
-        key.clear();
-        if grouping.needs_labels() {
-            visit(&mut |name, value| grouping.push_key(key, name, value));
-        } else if !known.is_empty() {
+        if !self.grouping.needs_labels() && !self.labels.is_empty() {
             return 0;
         }
-        if let Some(group) = index.get(key.as_slice()) {
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        labels.iter().for_each(|(name, value)| self.grouping.push_key(&mut key, name, value));
+        let group = self.keyed(&key, || labels.clone());
+        self.key = key;
+        group
+    }
+
+    /// The number of the group with this key; labels are made for a new one alone.
+    pub fn keyed(&mut self, key: &[u8], labels: impl FnOnce() -> Labels) -> usize {
+        if let Some(group) = self.index.get(key) {
             return *group;
         }
-        known.push(grouping.of(&labels()));
-        index.insert(key.as_slice().into(), known.len() - 1);
-        known.len() - 1
+        self.labels.push(self.grouping.of(&labels()));
+        self.index.insert(key.into(), self.labels.len() - 1);
+        self.labels.len() - 1
+    }
+}
+
+/// What tells the groups of several series from each other.
+#[derive(Debug, Default)]
+pub(in crate::eval) struct Keys {
+    bytes: Vec<u8>,
+    /// Where each key ends.
+    ends: Vec<usize>,
+}
+
+impl Keys {
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Adds a label to the key of the series at `place`; places ascend.
+    pub fn push(&mut self, place: usize, grouping: &Grouping, name: &str, value: &str) {
+        self.end(place);
+        grouping.push_key(&mut self.bytes, name, value);
+    }
+
+    /// The keys of so many series have no more labels.
+    pub fn end(&mut self, series: usize) {
+        self.ends.resize(series.max(self.ends.len()), self.bytes.len());
+    }
+
+    pub fn get(&self, place: usize) -> &[u8] {
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[place]]
     }
 }
 

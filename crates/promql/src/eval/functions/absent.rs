@@ -8,8 +8,9 @@ use crate::QueryError;
 use crate::eval::Evaluator;
 use crate::eval::frame::{ABSENT, Frame, Head, is_absent};
 use crate::eval::grid::Grid;
+use crate::eval::names::Names;
 use crate::eval::parallel::ordered;
-use crate::eval::pipeline::{Intake, Names, Pipeline};
+use crate::eval::pipeline::{Intake, Pipeline};
 use crate::eval::profile::absorb;
 use crate::plan::{Call, Kind, Node};
 
