@@ -173,6 +173,7 @@ fn counters(page: &mut Page, metrics: &Metrics) {
         ("damaged_reads", "Reads that failed for damage.", &metrics.damaged_reads),
         ("scrubbed_bytes", "Bytes read to find damage.", &metrics.scrubbed_bytes),
         ("scrub_damage", "Damaged places that the scrub met.", &metrics.scrub_damage),
+        ("maintenance_panics", "Maintenance that a bug ended.", &metrics.maintenance_panics),
     ];
     for (noun, help, count) in counters {
         page.counter(&format!("metricstor_storage_{noun}_total"), help, count.get() as f64);

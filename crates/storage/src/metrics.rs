@@ -44,6 +44,8 @@ pub struct Metrics {
     pub scrubbed_bytes: Count,
     /// Damaged places that the scrub met.
     pub scrub_damage: Count,
+    /// Rounds of a background thread that a bug ended; the next one is begun after a pause.
+    pub maintenance_panics: Count,
     pub pauses: Pauses,
 }
 

@@ -1,6 +1,7 @@
 //! The store's background threads. A merge may take minutes, so what must not wait for it (flushes,
 //! retention, looking at memory and disk) has threads of its own.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use super::Inner;
 const TICK: Duration = Duration::from_secs(1);
 /// Metadata is saved, and unused references are looked for, after so many rounds.
 const SLOW_ROUNDS: u64 = 60;
+/// Each panic after another doubles the pause, but not more often than this: 256 s.
+const DOUBLINGS_MAX: u32 = 8;
 
 pub(super) struct Worker {
     inner: Arc<Inner>,
@@ -47,16 +50,22 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Runs `act` with the number of the round, from 1 on, until the stop.
+    /// Runs `act` with the number of the round, from 1 on, until the stop. What panics is tried again
+    /// in the next round: without it, memory and disk would fill.
     fn every_tick(&self, name: &'static str, act: fn(&Inner, u64)) -> std::io::Result<()> {
         let (inner, stop) = (self.inner.clone(), self.stop.clone());
-        let told = Told(name);
         let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
-            let _told = told;
-            let mut round = 0;
-            while !stop.wait(TICK) {
+            let (mut round, mut panics) = (0, 0);
+            while !stop.wait(pause(panics)) {
                 round += 1;
-                act(&inner, round);
+                // Every lock is taken whatever a panic left in it, as after one of a request.
+                let done = catch_unwind(AssertUnwindSafe(|| act(&inner, round)));
+                panics = if done.is_ok() { 0 } else { panics + 1 };
+                if done.is_err() {
+                    inner.metrics.maintenance_panics.add(1);
+                    let again = pause(panics);
+                    tracing::error!(thread = name, ?again, "failed for a bug, will try again");
+                }
             }
         })?;
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
@@ -71,22 +80,16 @@ impl Worker {
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
-            // One that panicked has told.
-            let _ = thread.join();
+            if thread.join().is_err() {
+                tracing::error!("a thread of the maintenance panicked");
+            }
         }
     }
 }
 
-/// Tells of a panic at once: the server goes on without the thread.
-struct Told(&'static str);
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let thread = self.0;
-            tracing::error!(thread, "failed for a bug; its work waits for a restart");
-        }
-    }
+/// How long a thread waits for its next round after so many panics one after another.
+fn pause(panics: u32) -> Duration {
+    TICK * (1 << panics.min(DOUBLINGS_MAX))
 }
 
 impl Drop for Worker {
@@ -101,5 +104,41 @@ impl Stop {
         let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.wake.wait_timeout_while(stopped, timeout, |stopped| !*stopped);
         *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::config::StoreConfig;
+    use crate::files::Disk;
+    use crate::store::Store;
+
+    #[test]
+    fn a_thread_that_panicked_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let (asked, rounds) = mpsc::channel();
+        let is_first = AtomicBool::new(true);
+        let clock = move || {
+            if std::thread::current().name() == Some("maintain") {
+                assert!(!is_first.swap(false, Ordering::Relaxed), "a bug");
+                // The test may have ended.
+                let _ = asked.send(());
+            }
+            1_800_000_000_000
+        };
+        let (store, _) =
+            Store::open(StoreConfig::new(dir.path()), Arc::new(Disk), Arc::new(clock)).unwrap();
+        rounds.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert_eq!(store.metrics().maintenance_panics.get(), 1);
+    }
+
+    #[test]
+    fn pauses_after_panics_grow_up_to_a_bound() {
+        let seconds = [0, 1, 2, 8, 9, u32::MAX].map(|panics| pause(panics).as_secs());
+        assert_eq!(seconds, [1, 2, 4, 256, 256, 256]);
     }
 }
