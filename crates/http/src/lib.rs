@@ -17,6 +17,7 @@ mod ingest;
 mod instruments;
 mod json;
 mod metrics;
+mod network;
 mod notifications;
 mod param;
 mod provision;

@@ -3,7 +3,6 @@
 //! Invariant: the table is bounded; when it is full of recent askers, new ones have to wait.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::caller::Peer;
 use crate::config::EnrolmentLimits;
+use crate::network::Network;
 
 const WINDOW: Duration = Duration::from_secs(60);
 const ASKERS_MAX: usize = 20_000;
@@ -67,13 +67,9 @@ impl Attempts {
     }
 }
 
-/// Who owns an IPv6 network has all of its addresses.
 fn key(peer: &Peer) -> String {
     match peer {
-        Peer::Anonymous(IpAddr::V6(address)) if address.to_ipv4_mapped().is_none() => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
+        Peer::Anonymous(address) => Network::from(*address).to_string(),
         other => other.to_string(),
     }
 }
