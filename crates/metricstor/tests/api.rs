@@ -47,6 +47,12 @@ const QUERIES: [&str; 30] = [
 /// Paths behind `/api/v1/`, END standing for the newest sample's second.
 const PATHS: &[&str] = &[
     "query?query=up&time=abc",
+    "query?query=time()&time=2025-01-01T01:00:00%2B23:60",
+    "query?query=time()&time=2025-01-01T01:00:00-24:60",
+    "query?query=time()&time=2025-01-01T01:00:00%2B00:61",
+    "query?query=time()&time=2025-01-01T01:00:00-25:00",
+    "query?query=time()&time=2025-01-01T1:00:00,5%2B01:00",
+    "query?query=time()&time=1e400",
     "query?query=up&timeout=x",
     "query?query=temperature&time=END&limit=1",
     "query?query=up&time=END&limit=0",
