@@ -22,6 +22,7 @@ mod notifications;
 mod param;
 mod provision;
 mod query;
+mod redirect;
 mod reply;
 mod route;
 mod running;

@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::body::discard;
 use crate::caller::{Caller, Peer, Refused};
 use crate::error::{ApiError, ErrorType};
+use crate::redirect::redirect;
 use crate::reply::plain;
 use crate::server::Place;
 use crate::{admin, empty, health, ingest, notifications, provision, query, search, status};
@@ -144,9 +145,9 @@ fn administering() -> Router<Arc<App>> {
         .route("/-/quit", any(admin::lifecycle))
 }
 
-async fn not_found() -> Response {
+async fn not_found(request: Request) -> Response {
     // Grafana recognises a missing API by these words.
-    plain(StatusCode::NOT_FOUND, "404 page not found")
+    redirect(&request).unwrap_or_else(|| plain(StatusCode::NOT_FOUND, "404 page not found"))
 }
 
 async fn method_not_allowed() -> Response {

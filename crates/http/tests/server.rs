@@ -32,15 +32,26 @@ fn health_is_answered_to_get_and_head_only() {
 #[test]
 fn unknown_paths_are_404_in_words_that_grafana_knows() {
     let server = Server::start();
-    for path in
-        ["/ui", "/api/v1/nothing", "/ui/../../etc/passwd", "/%2e%2e%2fetc%2fpasswd", "/a%00"]
-    {
+    for path in ["/ui", "/api/v1/nothing", "/etc/passwd", "/%2e%2e%2fetc%2fpasswd", "/a%00"] {
         let reply = server.get(path);
         assert_eq!((reply.status, reply.text()), (404, "404 page not found\n"), "{path}");
     }
     let metrics = server.get("/metrics");
     let other = "metricstor_http_requests_total{path=\"other\",code=\"404\"} 5\n";
     assert!(metrics.text().contains(other), "{}", metrics.text());
+}
+
+#[test]
+fn paths_that_are_not_clean_lead_to_those_that_are() {
+    let server = Server::start();
+    let lead = |reply: Reply| (reply.status, reply.header("location").map(str::to_owned));
+    let query = "/api/v1/query?query=1".to_owned();
+    assert_eq!(lead(server.get("//api/v1/query?query=1")), (301, Some(query)));
+    assert_eq!(lead(server.get("/ui/../../etc/passwd")), (301, Some("/etc/passwd".to_owned())));
+    assert_eq!(
+        lead(server.post("//api//v1/query", "query=1")),
+        (308, Some("/api/v1/query".to_owned()))
+    );
 }
 
 #[test]
