@@ -171,12 +171,14 @@ impl Pairs {
 
     /// Forgets series; `carried` are all the pairs that any of them carries, each once.
     pub fn remove(&mut self, series: &RoaringBitmap, carried: &[u32]) {
-        let mut names: Vec<u32> = Vec::new();
+        let (mut names, mut poorer) = (Vec::new(), Vec::new());
         for &number in carried {
             let pair = &mut self.pairs[number as usize];
             pair.series.subtract(series);
-            names.push(pair.name);
+            let of = pair.name;
+            names.push(of);
             if pair.series.is_empty() {
+                poorer.push(of);
                 let (name, value) = self.text(number);
                 let hash = hash(name, value);
                 self.by_text.remove(hash, number);
@@ -184,12 +186,14 @@ impl Pairs {
                 self.stale += 1;
             }
         }
-        names.sort_unstable();
-        names.dedup();
-        for name in names {
+        for name in distinct(names) {
             let name = &mut self.names[name as usize];
             name.series -= series;
             name.series.optimize();
+        }
+        // All values are looked at, and their order is lost: only where one went.
+        for name in distinct(poorer) {
+            let name = &mut self.names[name as usize];
             name.retain(|pair| !self.pairs[pair as usize].series.is_empty());
         }
         let living = self.pairs.len() - self.free.len();
@@ -235,6 +239,12 @@ impl Pairs {
             + self.pairs.iter().map(|pair| pair.series.heap_size()).sum::<usize>()
             + self.names.iter().map(Name::size).sum::<usize>()
     }
+}
+
+fn distinct(mut numbers: Vec<u32>) -> Vec<u32> {
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
 }
 
 fn hash(name: &str, value: &str) -> u64 {

@@ -278,3 +278,21 @@ fn many_values_are_found_by_prefix_and_in_order() {
     all.dedup();
     assert_eq!(values, all);
 }
+
+#[test]
+fn the_order_of_values_that_all_stay_is_kept() {
+    let mut index = Index::default();
+    for i in 0..400 {
+        let instance = format!("node-{}", i % 200);
+        let labels = [("instance", instance), ("part", i.to_string())];
+        let labels = Labels::from_pairs(labels).unwrap();
+        index.create(SeriesId::of("", &labels), labels.iter());
+    }
+    let name = index.pairs.find_name("instance").unwrap();
+    let before = index.pairs.by_value(name).0;
+    assert_eq!(before.len(), 200);
+    index.remove(&(0..200).collect());
+    assert!(std::sync::Arc::ptr_eq(&before, &index.pairs.by_value(name).0));
+    index.remove(&[200].into());
+    assert_eq!(index.pairs.name(name).pairs.len(), 199);
+}
