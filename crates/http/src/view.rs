@@ -257,6 +257,10 @@ impl SeriesSet for Untenanted {
         });
     }
 
+    fn may_have(&self, name: &str) -> bool {
+        self.0.may_have(name)
+    }
+
     fn read(&self, i: usize, range: TimeRange, out: &mut Samples) -> Result<(), SelectError> {
         self.0.read(i, range, out)
     }

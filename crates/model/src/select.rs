@@ -39,6 +39,15 @@ pub trait SeriesSet: Send + Sync {
         }
     }
 
+    /// May any of them have a label of this name?
+    fn may_have(&self, name: &str) -> bool {
+        let mut has = false;
+        (0..self.len()).any(|i| {
+            self.visit_labels(i, &mut |label, _| has |= label == name);
+            has
+        })
+    }
+
     /// Replaces `out` by the samples of series `i` inside `range`, in strictly increasing time
     /// order, staleness markers included.
     fn read(&self, i: usize, range: TimeRange, out: &mut Samples) -> Result<(), SelectError>;

@@ -7,17 +7,17 @@ use metricstor_model::{Labels, METRIC_NAME};
 use crate::QueryError;
 use crate::eval::frame::{Cell, Frame, is_absent};
 
-const TYPE: &str = "__type__";
-const UNIT: &str = "__unit__";
+/// Labels about the metric other than its name.
+pub(crate) const KINDS: [&str; 2] = ["__type__", "__unit__"];
 
 /// Is this a label that says what the metric is, rather than which series?
 pub(crate) fn is_metadata(label: &str) -> bool {
-    matches!(label, METRIC_NAME | TYPE | UNIT)
+    label == METRIC_NAME || KINDS.contains(&label)
 }
 
 /// Is there a label about the metric other than its name?
 pub(crate) fn has_kind(labels: &Labels) -> bool {
-    labels.iter().any(|(name, _)| matches!(name, TYPE | UNIT))
+    labels.iter().any(|(name, _)| KINDS.contains(&name))
 }
 
 /// The labels without those about the metric.

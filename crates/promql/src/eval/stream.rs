@@ -11,6 +11,7 @@ use crate::eval::frame::Frame;
 use crate::eval::grid::Grid;
 use crate::eval::instant::Take;
 use crate::eval::pipeline::{Intake, Pipeline};
+use crate::eval::relabel::KINDS;
 use crate::eval::scalar::Scalar;
 use crate::eval::stage::{Operator, Stage};
 use crate::plan::{Binary, Call, Kind, Node, RangeSelector, Selector};
@@ -104,14 +105,14 @@ fn histogram_function(name: &str) -> Option<fn(&FloatHistogram) -> f64> {
     })
 }
 
-/// Have all series of a pipeline one name?
-fn has_fixed_name(node: &Node) -> bool {
+/// What a pipeline begins with.
+fn selector_of(node: &Node) -> Option<&Selector> {
     match &node.kind {
-        Kind::Selector(selector) => selector.name().is_some(),
+        Kind::Selector(selector) => Some(selector),
         Kind::Call(call) if range_argument(call).is_some() => {
-            range_argument(call).is_some_and(|(_, range)| range.selector.name().is_some())
+            range_argument(call).map(|(_, range)| &range.selector)
         }
-        _ => stage_input(node).is_some_and(has_fixed_name),
+        _ => stage_input(node).and_then(selector_of),
     }
 }
 
@@ -156,11 +157,17 @@ impl<'a> Evaluator<'a> {
     /// refused or united because they became equal when they lost their names, types or units: for
     /// that, all have to be seen.
     pub(super) fn is_independent(&self, node: &Node, grid: Grid) -> bool {
-        let options = self.query.options;
         self.is_stream(node, grid)
-            && (options.delayed_name_removal
+            && (self.query.options.delayed_name_removal
                 || matches!(node.kind, Kind::Selector(_))
-                || (has_fixed_name(node) && !options.type_and_unit_labels))
+                || selector_of(node).is_some_and(|selector| self.stay_apart(selector)))
+    }
+
+    /// Do the series differ without their names, types and units? They do where all have one name, and
+    /// nothing else about the metric.
+    fn stay_apart(&self, selector: &Selector) -> bool {
+        let series = self.query.set(selector.selection);
+        selector.name().is_some() && !KINDS.iter().any(|label| series.may_have(label))
     }
 
     /// The pipeline of such a vector.

@@ -323,6 +323,11 @@ impl SeriesSet for Selection {
         });
     }
 
+    fn may_have(&self, name: &str) -> bool {
+        // Whether it is one of these series would take looking at each.
+        self.parts.iter().any(|part| part.shard.index().has_label(name))
+    }
+
     fn read(&self, i: usize, range: TimeRange, out: &mut Samples) -> Result<(), SelectError> {
         let (shard, key) = self.at(i);
         shard.read(key, range, out)

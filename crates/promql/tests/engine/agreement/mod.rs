@@ -218,8 +218,11 @@ fn series_that_only_their_types_tell_apart_are_not_added_up_without() {
     let labels = |kind| Labels::from_pairs([("__name__", "x"), ("__type__", kind)]).unwrap();
     let series = ["counter", "gauge"].map(|kind| (labels(kind), samples(&mut random, 0, 0)));
     let source = Mixed(series.to_vec());
-    let options = EngineOptions { type_and_unit_labels: true, ..EngineOptions::default() };
-    let engine = Engine::new(options).unwrap();
+    let with = |type_and_unit_labels| {
+        let options = EngineOptions { type_and_unit_labels, ..EngineOptions::default() };
+        Engine::new(options).unwrap()
+    };
+    let engines = [with(true), with(false)];
     for (text, refused) in [
         ("sum(x)", false),
         ("sum by (__type__) (x)", false),
@@ -230,8 +233,9 @@ fn series_that_only_their_types_tell_apart_are_not_added_up_without() {
         ("count(x * 2)", true),
         ("max(-x)", true),
     ] {
-        for time in [RANGE, QueryTime::Instant(START)] {
-            let answer = ask(&engine, &source, text, time);
+        let times = [RANGE, QueryTime::Instant(START)];
+        for (engine, time) in engines.iter().flat_map(|engine| times.map(|time| (engine, time))) {
+            let answer = ask(engine, &source, text, time);
             assert_eq!(answer.is_err(), refused, "{text}: {:?}", answer.err());
         }
     }
