@@ -225,3 +225,18 @@ fn deletions_alone_are_flushed_in_time() {
         drop(store);
     }
 }
+
+/// In memory each sample would have to be looked at, while all writes wait.
+#[test]
+fn where_much_is_in_memory_a_deletion_flushes_first() {
+    let mut case = Case::new();
+    case.write(&rows(-20_010..-20_000));
+    case.delete(1, between(-20_010, -20_005));
+    assert_eq!(case.store().statistics().chunk_files, 0);
+    let many: Vec<Row> =
+        rows(-20_000..0).into_iter().filter(|row| row.0.ends_with("s=1")).collect();
+    many.chunks(10_000).for_each(|some| case.write(some));
+    case.delete(1, between(-10_000, -5_000));
+    assert!(case.store().statistics().chunk_files > 0);
+    case.restart();
+}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use metricstor_model::{Samples, TimeRange};
+use roaring::RoaringBitmap;
 
 use super::Head;
 use super::cells::Chain;
@@ -20,6 +21,16 @@ impl Head {
         if self.frozen.is_some() {
             self.hidden.push(tombstone.clone());
         }
+    }
+
+    /// Do these series have more than so many bytes of samples that are not frozen? About.
+    pub fn exceeds(&self, series: &RoaringBitmap, bytes_max: usize) -> bool {
+        let mut bytes = 0;
+        series.iter().any(|one| {
+            let chain = self.series.get(one).map_or(0, |state| state.chain.len());
+            bytes += chain + self.tier.side_size(one);
+            bytes > bytes_max
+        })
     }
 
     /// What is left of a chain goes on as late samples: later ones are encoded against the newest

@@ -154,6 +154,13 @@ impl Tier {
                 || histograms.is_some_and(|column| column.range(inside()).next().is_some()))
     }
 
+    /// Bytes of the late samples and histograms of a series.
+    pub fn side_size(&self, series: u32) -> usize {
+        let late = self.late.get(&series).map_or(0, |late| late.len() * LATE_SIZE);
+        let histograms = self.histograms.get(&series);
+        late + histograms.map_or(0, |histograms| histograms.len() * HISTOGRAM_SIZE)
+    }
+
     pub fn size(&self) -> usize {
         let late: usize = self.late.values().map(|late| late.len() * LATE_SIZE + 192).sum();
         let histograms: usize = self.histograms.values().map(|h| h.len() * HISTOGRAM_SIZE).sum();

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use metricstor_model::TimeRange;
+use roaring::RoaringBitmap;
 
 pub(crate) use compact::Aim;
 pub(crate) use file_set::{FileSet, name};
@@ -159,6 +160,11 @@ impl Shard {
     /// Bytes of memory of the head.
     pub fn head_bytes(&self) -> usize {
         self.live().head.size()
+    }
+
+    /// Has the head more than so many bytes of these series that are not frozen?
+    pub fn head_exceeds(&self, series: &RoaringBitmap, bytes_max: usize) -> bool {
+        self.live().head.exceeds(series, bytes_max)
     }
 
     /// Bytes of memory of the index.

@@ -12,9 +12,9 @@ use crate::error::StorageError;
 use crate::outcome::{WriteError, WriteOutcome};
 use crate::tombstone::Tombstone;
 
-/// Beyond this many series a shard is flushed first: what a deletion leaves of a series in memory
-/// takes 16 bytes a sample until the next flush.
-const SERIES_IN_MEMORY_MAX: u64 = 10_000;
+/// With more bytes of the series in memory a shard is flushed first: all writes wait while each of their
+/// samples is looked at, and what is left of a series takes more memory than before until the next flush.
+const BYTES_IN_MEMORY_MAX: usize = 128 << 10;
 
 impl Store {
     /// Deletes the samples inside `range` of the series that satisfy all matchers of any of the
@@ -57,7 +57,7 @@ impl Inner {
                 continue;
             }
             matched += series.len();
-            if series.len() > SERIES_IN_MEMORY_MAX
+            if shard.head_exceeds(&series, BYTES_IN_MEMORY_MAX)
                 && let Err(error) = self.flush(shard)
             {
                 tracing::warn!(%error, "deleting from memory, for the head cannot be flushed");
