@@ -171,6 +171,28 @@ fn exemplars_are_found_by_the_expressions_that_select_their_series() {
     assert!(posted.text().contains("trace_id"), "{}", posted.text());
 }
 
+/// As Prometheus 3.5 sends them.
+#[test]
+fn an_exemplar_that_comes_alone_is_its_series_or_nobodys() {
+    let server = Server::start();
+    let symbols = ["", "__name__", "took_bucket", "unknown", "trace_id", "f00"];
+    let alone = |metric| Series {
+        labels: vec![1, metric],
+        exemplars: vec![Exemplar { labels: vec![4, 5], value: 0.25, timestamp: NOW }],
+        ..Series::default()
+    };
+    let sampled =
+        Series { labels: vec![1, 2], samples: vec![sample(1.0, NOW)], ..Series::default() };
+    let reply = push(&server, &symbols, vec![sampled, alone(2), alone(3)]);
+    assert_eq!((reply.status, reply.text()), (204, ""));
+    assert_eq!(written(&reply), [Some("1"), Some("0"), Some("1")]);
+    let found = server.get("/api/v1/query_exemplars?query=%7B__name__=~%22.%2B%22%7D");
+    assert_eq!(found.text().matches("trace_id").count(), 1, "{}", found.text());
+    assert!(found.text().contains("took_bucket"), "{}", found.text());
+    let names = server.get("/api/v1/label/__name__/values");
+    assert!(!names.text().contains("unknown"), "{}", names.text());
+}
+
 #[test]
 fn what_is_wrong_with_one_series_does_not_concern_the_others() {
     let server = Server::start();
@@ -206,7 +228,7 @@ fn a_series_without_samples_is_refused_alone() {
     let empty = Series { labels: vec![1, 3], ..Series::default() };
     let reply = push(&server, &symbols, vec![empty, whole]);
     let text = "0 samples refused, 1 stored; first refusal: no_samples: \
-                1 series with neither samples nor histograms\n";
+                1 series with neither samples nor histograms nor exemplars\n";
     assert_eq!((reply.status, reply.text()), (400, text));
     assert_eq!(written(&reply), [Some("1"), Some("0"), Some("0")]);
     let metrics = server.get("/metrics");

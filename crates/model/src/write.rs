@@ -22,7 +22,8 @@ pub struct WriteRequest<'a> {
     pub histograms: Vec<HistogramSample>,
     pub exemplars: Vec<Exemplar<'a>>,
     pub metadata: Vec<Metadata<'a>>,
-    /// Series with neither samples nor histograms where the protocol demands some; left out.
+    /// Series with neither samples nor histograms nor exemplars where the protocol demands some;
+    /// left out.
     pub series_without_samples: usize,
 }
 

@@ -51,7 +51,7 @@ pub enum RefusalReason {
     SenderSeriesLimit,
     /// Another series has the same 128-bit id.
     IdCollision,
-    /// A series with neither samples nor histograms; counted by series.
+    /// A series with neither samples nor histograms nor exemplars; counted by series.
     NoSamples,
 }
 
@@ -104,7 +104,8 @@ impl WriteOutcome {
 
     pub(crate) fn refuse_empty(&mut self, series: u64) {
         if series > 0 {
-            let detail = || format!("{series} series with neither samples nor histograms");
+            let detail =
+                || format!("{series} series with neither samples nor histograms nor exemplars");
             self.refuse(Counts::default(), RefusalReason::NoSamples, detail);
             self.refused_by_reason[RefusalReason::NoSamples as usize] += series;
         }

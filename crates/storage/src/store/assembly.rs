@@ -67,16 +67,15 @@ impl<'a> Assembly<'a> {
         self.add_samples(place, series);
     }
 
-    /// May anything of the series be stored?
+    /// May any sample of the series be stored? An exemplar alone makes no series.
     pub fn takes_any(&self, series: &WriteSeries<'_>) -> bool {
         let in_time = |timestamp: &i64| self.accepted_times.contains(timestamp);
         let histograms = &self.request.histograms[series.histograms.clone()];
-        !series.exemplars.is_empty()
-            || self.request.timestamps[series.samples.clone()].iter().any(in_time)
+        self.request.timestamps[series.samples.clone()].iter().any(in_time)
             || histograms.iter().any(|h| in_time(&h.timestamp) && h.validate().is_ok())
     }
 
-    /// Refuses the samples of a series of which nothing may be stored.
+    /// Refuses the samples of a series of which none may be stored, and drops its exemplars.
     pub fn refuse_all(&mut self, series: &WriteSeries<'_>) {
         for timestamp in &self.request.timestamps[series.samples.clone()] {
             self.refuse_time(*timestamp, Counts { samples: 1, histograms: 0 }, series);
@@ -84,6 +83,7 @@ impl<'a> Assembly<'a> {
         for sample in &self.request.histograms[series.histograms.clone()] {
             self.refuse_histogram(sample, series);
         }
+        self.outcome.dropped_exemplars += series.exemplars.len() as u64;
     }
 
     /// Counts series that came without samples.

@@ -93,8 +93,11 @@ impl<'a> Decoder<'a> {
         }
         let request = &mut self.request;
         check_samples(request, self.limits)?;
-        if samples == request.timestamps.len() && histograms == request.histograms.len() {
-            request.exemplars.truncate(exemplars);
+        // Prometheus 3.5 sends each exemplar as a series of its own.
+        let is_empty = samples == request.timestamps.len()
+            && histograms == request.histograms.len()
+            && exemplars == request.exemplars.len();
+        if is_empty {
             request.series_without_samples += 1;
             return Ok(());
         }
