@@ -70,6 +70,14 @@ impl FloatHistogram {
         self.schema == CUSTOM_BUCKETS_SCHEMA
     }
 
+    /// Bytes of memory held.
+    pub fn size(&self) -> usize {
+        let spans = self.positive_spans.len() + self.negative_spans.len();
+        let numbers =
+            self.positive_buckets.len() + self.negative_buckets.len() + self.custom_values.len();
+        size_of::<Self>() + spans * size_of::<Span>() + numbers * size_of::<f64>()
+    }
+
     /// Is this the marker that the series ended?
     pub fn is_stale(&self) -> bool {
         crate::is_stale(self.sum)

@@ -88,6 +88,7 @@ impl Head {
             return if same { Verdict::Duplicate } else { Verdict::Conflict };
         }
         self.series.get_mut(series).flags |= HAS_HISTOGRAMS;
+        self.tier.hold(&histogram);
         let column = self.tier.histograms.entry(series).or_default();
         let previous = column.range(..timestamp).next_back().map(|(_, before)| &**before);
         histogram.counter_reset_hint = histogram.stored_hint(previous);

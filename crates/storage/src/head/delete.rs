@@ -7,7 +7,6 @@ use roaring::RoaringBitmap;
 
 use super::Head;
 use super::cells::Chain;
-use crate::settle::compare_anew;
 use crate::tombstone::{Tombstone, cut};
 
 impl Head {
@@ -65,19 +64,7 @@ impl Head {
                 self.tier.late.remove(&series);
             }
         }
-        if let Some(histograms) = self.tier.histograms.get_mut(&series) {
-            let before = histograms.len();
-            histograms.retain(|timestamp, _| !range.contains(*timestamp));
-            if histograms.len() < before
-                && let Some((_, next)) = histograms.range_mut(range.end..).next()
-            {
-                compare_anew(next);
-            }
-            forgotten += before - histograms.len();
-            if histograms.is_empty() {
-                self.tier.histograms.remove(&series);
-            }
-        }
+        forgotten += self.tier.delete_histograms(series, range);
         self.tier.forget(forgotten);
     }
 }

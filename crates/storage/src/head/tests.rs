@@ -112,6 +112,25 @@ fn histograms_and_floats_share_one_time_line() {
     assert_eq!(out.histograms[0].0, 1);
 }
 
+#[test]
+fn histograms_count_with_their_buckets() {
+    let (none, mut head) = (Files::default(), Head::default());
+    head.define(0);
+    let histogram = FloatHistogram { positive_buckets: vec![1.0; 1000], ..Default::default() };
+    for timestamp in 1..=10 {
+        head.append_histogram(0, timestamp, histogram.clone(), &none);
+    }
+    assert!((80_000..90_000).contains(&head.sample_bytes()), "{}", head.sample_bytes());
+    let delete = |head: &mut Head, from, to| {
+        let (range, series) = (TimeRange::new(from, to), RoaringBitmap::from_iter([0]));
+        head.delete(&Arc::new(Tombstone { position: 1, range, series }));
+    };
+    delete(&mut head, 2, 9);
+    assert!((16_000..18_000).contains(&head.sample_bytes()), "{}", head.sample_bytes());
+    delete(&mut head, 1, 10);
+    assert_eq!(head.sample_bytes(), 0);
+}
+
 /// Any sender can do this; the commit thread must not decode a chain, or move a column, for each.
 #[test]
 fn a_million_late_samples_of_one_series_do_not_hold_up_the_others() {

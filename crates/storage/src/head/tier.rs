@@ -10,12 +10,12 @@ use super::codec::CodecState;
 use super::starts::Starts;
 use super::table::{Chains, PAGE};
 use crate::chunk_file::Exemplars;
-use crate::settle::settle;
+use crate::settle::{compare_anew, settle};
 
 /// About what an exemplar takes in memory.
 const EXEMPLAR_SIZE: usize = 256;
-/// About what a histogram takes.
-const HISTOGRAM_SIZE: usize = 256;
+/// About what a histogram takes beside its own bytes.
+const HISTOGRAM_SIZE: usize = 64;
 /// About what a late sample takes, in a tree's half-full node.
 const LATE_SIZE: usize = 32;
 
@@ -28,6 +28,8 @@ pub(crate) struct Tier {
     pub histograms: HashMap<u32, BTreeMap<i64, Arc<FloatHistogram>>>,
     pub starts: Starts,
     pub samples: u64,
+    /// Bytes of the histograms: their buckets may be a hundred or ten thousand.
+    histogram_bytes: usize,
     pub exemplars: Exemplars,
     pub exemplar_count: usize,
     start: i64,
@@ -42,6 +44,7 @@ impl Default for Tier {
             histograms: HashMap::new(),
             starts: Starts::default(),
             samples: 0,
+            histogram_bytes: 0,
             exemplars: Exemplars::new(),
             exemplar_count: 0,
             start: i64::MAX,
@@ -57,6 +60,33 @@ impl Tier {
         self.samples += 1;
         self.start = self.start.min(timestamp);
         self.end = self.end.max(timestamp);
+    }
+
+    /// Counts a histogram that came to the others.
+    pub fn hold(&mut self, histogram: &FloatHistogram) {
+        self.histogram_bytes += histogram.size() + HISTOGRAM_SIZE;
+    }
+
+    /// Deletes a series' histograms inside `range`, and returns how many there were.
+    pub fn delete_histograms(&mut self, series: u32, range: TimeRange) -> usize {
+        let Some(column) = self.histograms.get_mut(&series) else { return 0 };
+        let before = column.len();
+        let held = &mut self.histogram_bytes;
+        column.retain(|timestamp, histogram| {
+            let stays = !range.contains(*timestamp);
+            *held -= if stays { 0 } else { histogram.size() + HISTOGRAM_SIZE };
+            stays
+        });
+        let deleted = before - column.len();
+        if deleted > 0
+            && let Some((_, next)) = column.range_mut(range.end..).next()
+        {
+            compare_anew(next);
+        }
+        if column.is_empty() {
+            self.histograms.remove(&series);
+        }
+        deleted
     }
 
     /// Counts deleted samples; the range may stay wider than what is left.
@@ -163,10 +193,9 @@ impl Tier {
 
     pub fn size(&self) -> usize {
         let late: usize = self.late.values().map(|late| late.len() * LATE_SIZE + 192).sum();
-        let histograms: usize = self.histograms.values().map(|h| h.len() * HISTOGRAM_SIZE).sum();
         self.cells.size()
             + late
-            + histograms
+            + self.histogram_bytes
             + self.starts.size()
             + self.exemplar_count * EXEMPLAR_SIZE
     }
