@@ -42,11 +42,11 @@ pub struct ConnectionLimits {
 pub struct RequestLimits {
     /// A write request as sent.
     pub compressed_bytes: usize,
-    /// A write request after decompression.
+    /// A write request after decompression, and again what it takes in memory beside that.
     pub decoded_bytes: usize,
     /// Samples, histograms and exemplars of one write request.
     pub samples: usize,
-    /// Decoded bytes of all write requests in work; more are answered with the overload status.
+    /// What all write requests in work take, decoded; more are answered with the overload status.
     pub writing_bytes: usize,
     /// A POSTed form.
     pub form_bytes: usize,

@@ -1,6 +1,6 @@
 //! Why bytes are not a message.
 
-/// What a sender did wrong; never worth a retry of the same bytes.
+/// What a sender did wrong; but for [`Self::NoRoom`] never worth a retry of the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     #[error("invalid snappy: {0}")]
@@ -13,6 +13,8 @@ pub enum DecodeError {
     /// Regular expressions that take more memory together than they may.
     #[error("{0}")]
     Regexes(String),
+    #[error("overloaded: no room for the decoded request")]
+    NoRoom,
     #[error("{what}: {size} exceeds the limit of {limit}")]
     TooLarge { what: &'static str, size: usize, limit: usize },
 }

@@ -48,7 +48,9 @@ impl Refused {
                 | DecodeError::Invalid(_),
             ) => StatusCode::BAD_REQUEST,
             Self::Rate { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Overloaded | Self::Store(WriteError::Overloaded { .. }) => overload,
+            Self::Overloaded
+            | Self::Decode(DecodeError::NoRoom)
+            | Self::Store(WriteError::Overloaded { .. }) => overload,
             Self::Store(
                 WriteError::Memory(_)
                 | WriteError::DiskFull(_)
@@ -73,7 +75,9 @@ impl Refused {
                 | DecodeError::Invalid(_),
             ) => "malformed",
             Self::Rate { .. } => "rate",
-            Self::Overloaded | Self::Store(WriteError::Overloaded { .. }) => "overloaded",
+            Self::Overloaded
+            | Self::Decode(DecodeError::NoRoom)
+            | Self::Store(WriteError::Overloaded { .. }) => "overloaded",
             Self::Store(WriteError::Memory(_)) => "memory",
             Self::Store(WriteError::DiskFull(_)) => "disk_full",
             Self::Store(WriteError::Poisoned(_)) => "poisoned",

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use metricstor_storage::{Counts, WriteError, WriteOutcome};
 use metricstor_wire::remote_write::{Limits, v1, v2};
 use metricstor_wire::snappy;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::spawn_blocking;
 
 use super::answer::{Refused, answer};
@@ -117,18 +117,10 @@ async fn take(
         Version::V1 => 0,
         Version::V2 => (declared * LABELS_GROWTH + 64 * 1024).min(limits.decoded_bytes),
     };
-    let memory = declared + labels_max;
-    let permit = Arc::clone(&app.writing)
-        .try_acquire_many_owned(u32::try_from(memory).unwrap_or(u32::MAX))
-        .map_err(|_| Refused::Overloaded)?;
+    let permit = room(app, declared + labels_max).ok_or(Refused::Overloaded)?;
     let (done, outcome) = oneshot::channel();
     let worker = Arc::clone(app);
-    let work = move || {
-        let decoded = decode_and_write(&worker, &sender, version, &body, labels_max, done);
-        // From here on storage keeps account of what waits for the disk.
-        drop(permit);
-        decoded
-    };
+    let work = move || decode_and_write(&worker, &sender, version, &body, labels_max, permit, done);
     if declared <= INLINE_BYTES_MAX {
         work()?;
     } else {
@@ -137,23 +129,36 @@ async fn take(
     outcome.await.map_err(|_| Refused::Bug)?.map_err(Refused::Store)
 }
 
+/// Room for so many bytes of requests in work, if there is.
+fn room(app: &App, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    Arc::clone(&app.writing).try_acquire_many_owned(bytes).ok()
+}
+
+/// Holds `permit`, and what more room the request takes, until storage keeps account of what waits for
+/// the disk.
 fn decode_and_write(
     app: &App,
     sender: &Sender,
     version: Version,
     body: &Bytes,
     labels_max: usize,
+    mut permit: OwnedSemaphorePermit,
     done: oneshot::Sender<Result<WriteOutcome, WriteError>>,
 ) -> Result<(), Refused> {
     let limits = &app.config.requests;
     let mut decoded = Vec::new();
     snappy::decompress(body, limits.decoded_bytes, &mut decoded)?;
-    let limits =
-        Limits { samples_max: limits.samples, histogram_buckets_max: HISTOGRAM_BUCKETS_MAX };
+    let limits = Limits {
+        samples_max: limits.samples,
+        histogram_buckets_max: HISTOGRAM_BUCKETS_MAX,
+        memory_max: limits.decoded_bytes,
+    };
+    let mut more = |bytes| room(app, bytes).map(|granted| permit.merge(granted)).is_some();
     let mut labels = Vec::new();
     let request = match version {
-        Version::V1 => v1::decode(&decoded, limits)?,
-        Version::V2 => v2::decode(&decoded, limits, &mut labels, labels_max)?,
+        Version::V1 => v1::decode(&decoded, limits, &mut more)?,
+        Version::V2 => v2::decode(&decoded, limits, &mut labels, labels_max, &mut more)?,
     };
     let done = Box::new(move |result| {
         // A sender that is gone will send again; what it sent is stored all the same.

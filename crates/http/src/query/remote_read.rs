@@ -164,6 +164,7 @@ impl From<DecodeError> for ApiError {
     fn from(error: DecodeError) -> Self {
         let (error_type, limit) = match error {
             DecodeError::TooLarge { .. } => (ErrorType::TooLarge, None),
+            DecodeError::NoRoom => (ErrorType::Unavailable, None),
             DecodeError::Regexes(_) => (ErrorType::BadData, Some("query_regexes")),
             DecodeError::Snappy(_) | DecodeError::Protobuf { .. } | DecodeError::Invalid(_) => {
                 (ErrorType::BadData, None)

@@ -3,6 +3,7 @@
 
 use metricstor_model::{CounterResetHint, FloatHistogram, HistogramSample, Span};
 
+use super::Held;
 use crate::DecodeError;
 use crate::protobuf::{Fields, Value, packed_doubles, packed_zigzag, zigzag};
 
@@ -17,11 +18,12 @@ struct Side {
 pub(super) fn decode(
     bytes: &[u8],
     base: usize,
-    buckets_max: usize,
+    held: &mut Held<'_>,
 ) -> Result<HistogramSample, DecodeError> {
     let mut histogram = FloatHistogram::default();
     let (mut positive, mut negative) = (Side::default(), Side::default());
     let (mut timestamp, mut start_timestamp, mut is_integer) = (0, 0, true);
+    let buckets_max = held.limits.histogram_buckets_max;
     let mut fields = Fields::new(bytes, base);
     while let Some((number, value)) = fields.next()? {
         match (number, value) {
@@ -56,7 +58,9 @@ pub(super) fn decode(
     }
     (histogram.positive_spans, histogram.positive_buckets) = positive.absolute();
     (histogram.negative_spans, histogram.negative_buckets) = negative.absolute();
-    Ok(HistogramSample { timestamp, start_timestamp, histogram, is_integer })
+    let sample = HistogramSample { timestamp, start_timestamp, histogram, is_integer };
+    held.histogram(&sample)?;
+    Ok(sample)
 }
 
 impl Side {

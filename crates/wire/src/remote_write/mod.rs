@@ -1,12 +1,11 @@
 //! Prometheus remote write.
 
+mod held;
 mod histogram;
 pub mod v1;
 pub mod v2;
 
-use metricstor_model::WriteRequest;
-
-use crate::DecodeError;
+use self::held::Held;
 
 /// Bounds of one decoded request.
 #[derive(Debug, Clone, Copy)]
@@ -15,11 +14,9 @@ pub struct Limits {
     pub samples_max: usize,
     /// Buckets of one native histogram, spans counted out.
     pub histogram_buckets_max: usize,
+    /// Bytes of memory that it takes beside the message, from which it borrows.
+    pub memory_max: usize,
 }
 
-/// To be asked after every series, so that what is held stays within the limit.
-fn check_samples(request: &WriteRequest<'_>, limits: Limits) -> Result<(), DecodeError> {
-    let size = request.timestamps.len() + request.histograms.len() + request.exemplars.len();
-    let (what, limit) = ("samples in one request", limits.samples_max);
-    if size > limit { Err(DecodeError::TooLarge { what, size, limit }) } else { Ok(()) }
-}
+/// Asked for more bytes of memory, which it may refuse.
+pub type Room<'r> = dyn FnMut(usize) -> bool + 'r;

@@ -4,6 +4,9 @@ use metricstor_model::LabelsFault;
 
 use crate::protobuf::{Fields, Value};
 
+/// No setting lets a series have more; each takes sixteen times what it may take in the message.
+const LABELS_MAX: usize = 1 << 16;
+
 /// See [`metricstor_model::DecodeLabels`]; other fields in the run are skipped.
 pub(in super::super) fn decode<'a>(
     run: &'a [u8],
@@ -12,6 +15,9 @@ pub(in super::super) fn decode<'a>(
     let mut fields = Fields::new(run, 0);
     while let Some((number, value)) = fields.next().map_err(malformed)? {
         if let (1, Value::Bytes(bytes, _)) = (number, value) {
+            if pairs.len() == LABELS_MAX {
+                return Err(LabelsFault::TooMany { count: LABELS_MAX + 1, limit: LABELS_MAX });
+            }
             pairs.push(label(bytes)?);
         }
     }

@@ -8,23 +8,34 @@ mod labels;
 use metricstor_model::{EncodedLabels, Exemplar, Metadata, WriteRequest, WriteSeries};
 
 pub(super) use self::labels::{decode as decode_labels, metric_name};
-use super::{Limits, check_samples, histogram};
+use super::{Held, Limits, Room, histogram};
 use crate::DecodeError;
 use crate::protobuf::{Fields, Value};
 
 /// Decodes an uncompressed body. Labels are only delimited here: storage decodes those it needs.
-pub fn decode(body: &[u8], limits: Limits) -> Result<WriteRequest<'_>, DecodeError> {
+pub fn decode<'a>(
+    body: &'a [u8],
+    limits: Limits,
+    room: &mut Room<'_>,
+) -> Result<WriteRequest<'a>, DecodeError> {
     let mut request = WriteRequest::default();
     // A sample with its labels takes about 100 bytes; a wrong guess costs one reallocation.
     let guess = (body.len() / 100).min(limits.samples_max);
     request.series.reserve(guess);
     request.timestamps.reserve(guess);
     request.values.reserve(guess);
+    let mut held = Held::new(limits, room);
     let mut fields = Fields::new(body, 0);
     while let Some((number, value)) = fields.next()? {
         match (number, value) {
-            (1, Value::Bytes(bytes, base)) => time_series(bytes, base, limits, &mut request)?,
-            (3, Value::Bytes(bytes, base)) => request.metadata.push(metadata(bytes, base)?),
+            (1, Value::Bytes(bytes, base)) => {
+                held.series()?;
+                time_series(bytes, base, &mut held, &mut request)?;
+            }
+            (3, Value::Bytes(bytes, base)) => {
+                held.metadata()?;
+                request.metadata.push(metadata(bytes, base)?);
+            }
             (1 | 3, _) => return Err(fields.error("wrong wire type")),
             _ => {} // unknown fields are skipped, as protobuf asks
         }
@@ -35,7 +46,7 @@ pub fn decode(body: &[u8], limits: Limits) -> Result<WriteRequest<'_>, DecodeErr
 fn time_series<'a>(
     bytes: &'a [u8],
     base: usize,
-    limits: Limits,
+    held: &mut Held<'_>,
     request: &mut WriteRequest<'a>,
 ) -> Result<(), DecodeError> {
     let samples = request.timestamps.len();
@@ -52,20 +63,22 @@ fn time_series<'a>(
                 labels_end = fields.position();
             }
             (2, Value::Bytes(bytes, base)) => {
+                held.sample()?;
                 let (value, timestamp) = sample(bytes, base)?;
                 request.timestamps.push(timestamp);
                 request.values.push(value);
             }
-            (3, Value::Bytes(bytes, base)) => request.exemplars.push(exemplar(bytes, base)?),
+            (3, Value::Bytes(bytes, base)) => {
+                held.exemplar()?;
+                request.exemplars.push(exemplar(bytes, base)?);
+            }
             (4, Value::Bytes(bytes, base)) => {
-                let histogram = histogram::decode(bytes, base, limits.histogram_buckets_max)?;
-                request.histograms.push(histogram);
+                request.histograms.push(histogram::decode(bytes, base, held)?);
             }
             (1..=4, _) => return Err(fields.error("wrong wire type")),
             _ => {}
         }
     }
-    check_samples(request, limits)?;
     // Senders write the labels first and in one run; if one does not, the run holds other fields
     // too, which `labels::decode` skips.
     let run = &bytes[labels_start.unwrap_or(0)..labels_end];

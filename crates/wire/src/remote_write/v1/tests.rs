@@ -74,7 +74,12 @@ struct ProtoMetadata {
     help: String,
 }
 
-const LIMITS: Limits = Limits { samples_max: 1000, histogram_buckets_max: 100 };
+const LIMITS: Limits =
+    Limits { samples_max: 1000, histogram_buckets_max: 100, memory_max: 1 << 20 };
+
+fn decode(body: &[u8], limits: Limits) -> Result<WriteRequest<'_>, DecodeError> {
+    super::decode(body, limits, &mut |_| true)
+}
 
 fn series() -> impl Strategy<Value = ProtoSeries> {
     let label = ("[a-z_]{0,6}", "\\PC{0,200}").prop_map(|(name, value)| ProtoLabel { name, value });
@@ -198,6 +203,47 @@ fn limits_are_enforced_while_decoding() {
     let series = ProtoSeries { labels: vec![], samples: vec![sample; 1001], histograms: vec![] };
     let body = ProtoRequest { timeseries: vec![series], metadata: vec![] }.encode_to_vec();
     assert!(matches!(decode(&body, LIMITS), Err(DecodeError::TooLarge { size: 1001, .. })));
+}
+
+/// Each would be ten to two hundred times as large in memory.
+#[test]
+fn a_small_body_cannot_become_a_large_request() {
+    let limits = Limits { samples_max: usize::MAX, ..LIMITS };
+    let many = |field: &[u8]| field.repeat(200_000);
+    let in_series = |fields: Vec<u8>| {
+        let mut body = vec![1 << 3 | 2];
+        crate::protobuf::push_varint(&mut body, fields.len() as u64);
+        body.extend(fields);
+        body
+    };
+    for body in [
+        many(&[1 << 3 | 2, 0]),
+        many(&[3 << 3 | 2, 0]),
+        in_series(many(&[2 << 3 | 2, 0])),
+        in_series(many(&[3 << 3 | 2, 0])),
+        in_series(many(&[4 << 3 | 2, 0])),
+        in_series(many(&[4 << 3 | 2, 6, 12 << 3 | 2, 4, 2, 0, 0, 0])),
+    ] {
+        let error = decode(&body, limits).unwrap_err();
+        let what = "bytes of one request in memory";
+        let is_told = |size| (1 << 20..2 << 20).contains(&size);
+        assert!(
+            matches!(error, DecodeError::TooLarge { what: said, size, .. } if said == what && is_told(size)),
+            "{error}"
+        );
+    }
+    let body = in_series([2 << 3 | 2, 0].repeat(50_000));
+    let mut granted = 0;
+    let asked = super::decode(&body, limits, &mut |bytes| {
+        granted += bytes;
+        granted <= 512 << 10
+    });
+    assert_eq!(asked.err(), Some(DecodeError::NoRoom));
+    assert!(granted < 700 << 10, "{granted}");
+    let body = in_series(many(&[1 << 3 | 2, 0]));
+    let mut pairs = Vec::new();
+    let fault = decode(&body, limits).unwrap().series[0].labels.canonical(&mut pairs).unwrap_err();
+    assert_eq!(fault, LabelsFault::TooMany { count: 65_537, limit: 65_536 });
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod tests;
 use metricstor_model::{EncodedLabels, Exemplar, LabelsFault, Metadata, WriteRequest, WriteSeries};
 
 use self::symbols::Symbols;
-use super::{Limits, check_samples, histogram, v1};
+use super::{Held, Limits, Room, histogram, v1};
 use crate::DecodeError;
 use crate::protobuf::{Fields, Value};
 
@@ -25,14 +25,16 @@ pub fn decode<'a>(
     limits: Limits,
     texts: &'a mut Vec<u8>,
     texts_max: usize,
+    room: &mut Room<'_>,
 ) -> Result<WriteRequest<'a>, DecodeError> {
-    let symbols = Symbols::of(body)?;
-    let runs = symbols.write_runs(body, texts, texts_max)?;
+    let mut held = Held::new(limits, room);
+    let symbols = Symbols::of(body, &mut held)?;
+    let runs = symbols.write_runs(body, texts, texts_max, &mut held)?;
     let mut decoder = Decoder {
         symbols,
         runs: runs.into_iter(),
         texts,
-        limits,
+        held,
         request: WriteRequest::default(),
         described: None,
     };
@@ -45,12 +47,12 @@ pub fn decode<'a>(
     Ok(decoder.request)
 }
 
-struct Decoder<'a> {
+struct Decoder<'a, 'r> {
     symbols: Symbols<'a>,
     /// The labels of the series and exemplars that are still to come, in `texts`.
     runs: std::vec::IntoIter<Option<std::ops::Range<usize>>>,
     texts: &'a [u8],
-    limits: Limits,
+    held: Held<'r>,
     request: WriteRequest<'a>,
     /// The last series' metric and what was said about it.
     described: Option<Description<'a>>,
@@ -64,8 +66,9 @@ struct Description<'a> {
     unit: u64,
 }
 
-impl<'a> Decoder<'a> {
+impl<'a> Decoder<'a, '_> {
     fn time_series(&mut self, bytes: &'a [u8], base: usize) -> Result<(), DecodeError> {
+        self.held.series()?;
         let labels = self.next_labels();
         let samples = self.request.timestamps.len();
         let histograms = self.request.histograms.len();
@@ -78,10 +81,10 @@ impl<'a> Decoder<'a> {
                     self.sample(bytes, base)?;
                 }
                 (3, Value::Bytes(bytes, base)) => {
-                    let buckets_max = self.limits.histogram_buckets_max;
-                    self.request.histograms.push(histogram::decode(bytes, base, buckets_max)?);
+                    self.request.histograms.push(histogram::decode(bytes, base, &mut self.held)?);
                 }
                 (4, Value::Bytes(bytes, base)) => {
+                    self.held.exemplar()?;
                     let labels = encoded(self.next_labels());
                     let (value, timestamp) = v1::exemplar_point(bytes, base)?;
                     self.request.exemplars.push(Exemplar { labels, value, timestamp });
@@ -92,7 +95,6 @@ impl<'a> Decoder<'a> {
             }
         }
         let request = &mut self.request;
-        check_samples(request, self.limits)?;
         // Prometheus 3.5 sends each exemplar as a series of its own.
         let is_empty = samples == request.timestamps.len()
             && histograms == request.histograms.len()
@@ -115,6 +117,7 @@ impl<'a> Decoder<'a> {
 
     #[inline]
     fn sample(&mut self, bytes: &[u8], base: usize) -> Result<(), DecodeError> {
+        self.held.sample()?;
         let (mut result, mut timestamp, mut start) = (0.0, 0, 0);
         let mut fields = Fields::new(bytes, base);
         while let Some((number, value)) = fields.next()? {
@@ -161,6 +164,7 @@ impl<'a> Decoder<'a> {
             return Ok(());
         }
         self.described = Some(said);
+        self.held.metadata()?;
         let text = |bytes: Option<&'a [u8]>| {
             bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or_else(|| {
                 fields.error("metadata refers to no text, or to one that is not UTF-8")

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::super::Held;
 use crate::DecodeError;
 use crate::protobuf::{Fields, Value, push_bytes, push_varint, varint_len};
 
@@ -15,12 +16,15 @@ pub(super) struct Symbols<'a> {
 pub(super) type Runs = Vec<Option<Range<usize>>>;
 
 impl<'a> Symbols<'a> {
-    pub fn of(body: &'a [u8]) -> Result<Self, DecodeError> {
+    pub fn of(body: &'a [u8], held: &mut Held<'_>) -> Result<Self, DecodeError> {
         let mut texts = Vec::new();
         let mut fields = Fields::new(body, 0);
         while let Some((number, value)) = fields.next()? {
             match (number, value) {
-                (4, Value::Bytes(text, _)) => texts.push(text),
+                (4, Value::Bytes(text, _)) => {
+                    held.text()?;
+                    texts.push(text);
+                }
                 (4, _) => return Err(fields.error("wrong wire type")),
                 _ => {}
             }
@@ -40,6 +44,7 @@ impl<'a> Symbols<'a> {
         body: &[u8],
         out: &mut Vec<u8>,
         bytes_max: usize,
+        held: &mut Held<'_>,
     ) -> Result<Runs, DecodeError> {
         out.clear();
         let mut runs = Runs::new();
@@ -47,10 +52,12 @@ impl<'a> Symbols<'a> {
         while let Some((number, value)) = fields.next()? {
             match (number, value) {
                 (5, Value::Bytes(bytes, base)) => {
+                    held.text()?;
                     runs.push(self.write_run(bytes, base, out, bytes_max)?);
                     let mut fields = Fields::new(bytes, base);
                     while let Some((number, value)) = fields.next()? {
                         if let (4, Value::Bytes(bytes, base)) = (number, value) {
+                            held.text()?;
                             runs.push(self.write_run(bytes, base, out, bytes_max)?);
                         }
                     }

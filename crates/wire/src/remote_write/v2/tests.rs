@@ -55,7 +55,16 @@ struct ProtoMetadata {
     unit: u32,
 }
 
-const LIMITS: Limits = Limits { samples_max: 100, histogram_buckets_max: 100 };
+const LIMITS: Limits = Limits { samples_max: 100, histogram_buckets_max: 100, memory_max: 1 << 20 };
+
+fn decode<'a>(
+    body: &'a [u8],
+    limits: Limits,
+    texts: &'a mut Vec<u8>,
+    texts_max: usize,
+) -> Result<WriteRequest<'a>, DecodeError> {
+    super::decode(body, limits, texts, texts_max, &mut |_| true)
+}
 
 fn request(symbols: &[&str], timeseries: Vec<Series>) -> Vec<u8> {
     let symbols = symbols.iter().map(|&text| text.to_owned()).collect();
@@ -80,7 +89,7 @@ fn labels_are_the_same_bytes_in_both_versions() {
     let body = request(&symbols, vec![series(&[1, 2, 3, 4]), series(&[1, 0, 3, 2])]);
     let (mut texts, v1_body) = (Vec::new(), v1_series(&[("__name__", "up"), ("job", &long)]));
     let ours = decode(&body, LIMITS, &mut texts, 1000).unwrap();
-    let theirs = v1::decode(&v1_body, LIMITS).unwrap();
+    let theirs = v1::decode(&v1_body, LIMITS, &mut |_| true).unwrap();
     assert_eq!(ours.series[0].labels.bytes, theirs.series[0].labels.bytes);
     assert_eq!(pairs(ours.series[1].labels).unwrap(), [("__name__", ""), ("job", "up")]);
     assert_eq!((&ours.values[..], &ours.timestamps[..]), (&[1.5, 1.5][..], &[7, 7][..]));
@@ -172,6 +181,15 @@ fn a_small_body_cannot_become_large_labels() {
     assert!(texts.len() < 120_000);
     let error = decode(&request(&[""], vec![series(&[]); 101]), LIMITS, &mut texts, 9).unwrap_err();
     assert!(matches!(error, DecodeError::TooLarge { size: 101, limit: 100, .. }), "{error}");
+}
+
+#[test]
+fn nor_large_tables() {
+    let mut texts = Vec::new();
+    for field in [[4 << 3 | 2, 0], [5 << 3 | 2, 0]] {
+        let error = decode(&field.repeat(200_000), LIMITS, &mut texts, 1000).unwrap_err();
+        assert!(matches!(error, DecodeError::TooLarge { limit: 1_048_576, .. }), "{error}");
+    }
 }
 
 proptest! {
