@@ -7,9 +7,15 @@ use metricstor_model::{Labels, Samples, TimeRange};
 use super::labels::LabelReader;
 use super::{ChunkFile, ChunkFileError, Scratch, SeriesKey};
 use crate::settle::compare_anew;
+use crate::tombstone::cut;
 
-/// Yields every series of the inputs once: in the order in which the first input was written, then
-/// what only the second has, and so on. The caller paces and cancels.
+/// Chunks of one series that are read of each input at once: one may have a sample each millisecond, or
+/// histograms of ten thousand buckets.
+const CHUNKS_AT_ONCE: usize = 8;
+
+/// Yields every series of the inputs once, long ones in several parts, one after the other: in the order
+/// in which the first input was written, then what only the second has, and so on. The caller paces and
+/// cancels.
 ///
 /// Where inputs have a sample at the same timestamp, the earliest input's wins.
 pub struct Merge<'a> {
@@ -21,6 +27,8 @@ pub struct Merge<'a> {
     frame: usize,
     labels: LabelReader,
     part: Samples,
+    /// The series of which there is more, from this time on.
+    rest: Option<(u32, Labels, i64)>,
 }
 
 /// What is left out of an input: changes one series' samples before they are joined to others'.
@@ -37,19 +45,41 @@ impl<'a> Merge<'a> {
             frame: 0,
             labels: LabelReader::default(),
             part: Samples::default(),
+            rest: None,
         }
     }
 
-    /// The next series; its samples replace the content of `samples`. `None` at the end.
+    /// The next series, or more of the last one; its samples replace the content of `samples`. `None` at
+    /// the end.
     pub fn next(&mut self, samples: &mut Samples) -> Result<Option<(u32, Labels)>, ChunkFileError> {
+        if let Some((series, labels, from)) = self.rest.take() {
+            return self.part_of(series, labels, from, samples).map(Some);
+        }
         while let Some((series, labels)) = self.next_labels()? {
             let key = SeriesKey::new(series, &labels);
             if !self.was_yielded(key)? {
-                self.join(key, samples)?;
-                return Ok(Some((series, labels)));
+                return self.part_of(series, labels, i64::MIN, samples).map(Some);
             }
         }
         Ok(None)
+    }
+
+    /// What a series has from a time on, or the first of it.
+    fn part_of(
+        &mut self,
+        series: u32,
+        labels: Labels,
+        from: i64,
+        samples: &mut Samples,
+    ) -> Result<(u32, Labels), ChunkFileError> {
+        let next = self.join(SeriesKey::new(series, &labels), from, samples)?;
+        if from > i64::MIN
+            && let Some((_, first)) = samples.histograms.first_mut()
+        {
+            compare_anew(first);
+        }
+        self.rest = next.map(|next| (series, labels.clone(), next));
+        Ok((series, labels))
     }
 
     fn next_labels(&mut self) -> Result<Option<(u32, Labels)>, ChunkFileError> {
@@ -81,11 +111,20 @@ impl<'a> Merge<'a> {
         Ok(false)
     }
 
-    fn join(&mut self, key: SeriesKey, samples: &mut Samples) -> Result<(), ChunkFileError> {
+    /// Joins what the inputs have from a time on, until one has more than is read at once; returns the
+    /// time from which on that is.
+    fn join(
+        &mut self,
+        key: SeriesKey,
+        from: i64,
+        samples: &mut Samples,
+    ) -> Result<Option<i64>, ChunkFileError> {
         samples.clear();
+        let mut next: Option<i64> = None;
         for (file, scratch) in self.inputs.iter().zip(&mut self.scratches) {
             self.part.clear();
-            file.read(key, TimeRange::ALL, &mut self.part, scratch)?;
+            let more = file.read_some(key, from, CHUNKS_AT_ONCE, &mut self.part, scratch)?;
+            next = next.into_iter().chain(more).min();
             (self.edit)(file, key.series, &mut self.part);
             if self.part.timestamps.first() > samples.timestamps.last() {
                 samples.append(&self.part, 0..self.part.len());
@@ -93,7 +132,10 @@ impl<'a> Merge<'a> {
                 *samples = interleave(samples, &self.part);
             }
         }
-        Ok(())
+        if let Some(next) = next {
+            cut(samples, 0, TimeRange::new(next, i64::MAX));
+        }
+        Ok(next)
     }
 }
 

@@ -202,6 +202,32 @@ impl ChunkFile {
         read
     }
 
+    /// Appends the samples of a series from a time on, of so many chunks at most; returns where the next
+    /// one begins.
+    pub fn read_some(
+        &self,
+        key: SeriesKey,
+        from: i64,
+        mut chunks: usize,
+        out: &mut Samples,
+        scratch: &mut Scratch,
+    ) -> Result<Option<i64>, ChunkFileError> {
+        let range = TimeRange::new(from, i64::MAX);
+        let mut next = None;
+        self.for_chunks(key, scratch, |entry, scratch| {
+            if chunks == 0 {
+                next = Some(self.column(&entry, scratch)?.first);
+                return Ok(false);
+            }
+            if let Overlap::Inside(wanted) = self.timestamps(entry, range, out, scratch)? {
+                self.body(&wanted, out, scratch)?;
+                chunks -= 1;
+            }
+            Ok(true)
+        })?;
+        Ok(next)
+    }
+
     /// The last sample of a series: its timestamp and value (meaningless beside a histogram).
     pub fn last_sample(
         &self,

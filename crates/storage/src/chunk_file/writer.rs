@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use metricstor_chunk::body;
-use metricstor_model::{FloatHistogram, Labels, Samples, StoredExemplar, TimeRange};
+use metricstor_model::{Labels, Samples, StoredExemplar, TimeRange};
 use roaring::RoaringBitmap;
 
 use super::columns::Columns;
@@ -45,6 +45,8 @@ pub struct ChunkFileWriter<'f> {
     labels: LabelWriter,
     exemplars: ExemplarWriter,
     entries: Vec<Entry>,
+    /// The series that was added last, and its newest timestamp.
+    last: Option<(u32, i64)>,
     series: u64,
     samples: u64,
     range: TimeRange,
@@ -66,13 +68,15 @@ impl<'f> ChunkFileWriter<'f> {
             labels: LabelWriter::default(),
             exemplars: ExemplarWriter::default(),
             entries: Vec::new(),
+            last: None,
             series: 0,
             samples: 0,
             range: TimeRange::new(i64::MAX, i64::MIN),
         })
     }
 
-    /// Adds all samples of a series, in time order; each series once. No samples: no series.
+    /// Adds samples of a series, in time order: each series once, or in parts that follow each other.
+    /// No samples: no series.
     ///
     /// Cheapest when neighbours share their timestamps, smallest when they share their labels.
     pub fn add(
@@ -86,12 +90,19 @@ impl<'f> ChunkFileWriter<'f> {
             return Ok(());
         };
         check(series, samples)?;
+        let goes_on = self.last.filter(|(last, _)| *last == series);
+        if goes_on.is_some_and(|(_, newest)| first <= newest) {
+            return Err(ChunkFileError::MalformedSamples { series });
+        }
         let key = SeriesKey::new(series, labels);
         for range in chunks(samples) {
             self.add_chunk(key, samples, range)?;
         }
-        self.labels.add(series, labels, &mut self.output)?;
-        self.series += 1;
+        if goes_on.is_none() {
+            self.labels.add(series, labels, &mut self.output)?;
+            self.series += 1;
+        }
+        self.last = Some((series, last));
         self.samples += samples.len() as u64;
         self.range.start = self.range.start.min(first);
         self.range.end = self.range.end.max(last);
@@ -210,15 +221,7 @@ fn chunks(samples: &Samples) -> impl Iterator<Item = Range<usize>> + use<> {
 }
 
 fn chunk_samples(samples: &Samples) -> usize {
-    let size = |histogram: &FloatHistogram| {
-        let numbers = histogram.positive_buckets.len()
-            + histogram.negative_buckets.len()
-            + histogram.custom_values.len()
-            + histogram.positive_spans.len()
-            + histogram.negative_spans.len();
-        size_of::<FloatHistogram>() + 8 * numbers
-    };
-    match samples.histograms.iter().map(|(_, histogram)| size(histogram)).max() {
+    match samples.histograms.iter().map(|(_, histogram)| histogram.size()).max() {
         None => CHUNK_SAMPLES_MAX,
         Some(largest) => (CHUNK_HISTOGRAMS_SIZE / largest).clamp(1, CHUNK_HISTOGRAMS_MAX),
     }

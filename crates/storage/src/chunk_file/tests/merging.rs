@@ -87,3 +87,33 @@ fn consecutive_files_join_in_the_order_of_the_first() {
     assert_eq!(order.len(), 400);
     assert_eq!(text(&read(&merged, 200, TimeRange::ALL)), text(&regular(200, 3000)));
 }
+
+/// One with a sample each millisecond has a gigabyte a day.
+#[test]
+fn a_long_series_is_merged_in_parts() {
+    let disk = disk();
+    let of = |times: &mut dyn Iterator<Item = i64>, value: f64| {
+        let mut samples = Samples::default();
+        times.for_each(|time| samples.push(time, value));
+        Model::from([(3, samples)])
+    };
+    let models = [
+        of(&mut (0..300_000).map(|i| 2 * i), 1.0),
+        of(&mut (0..1000).map(|i| 301 * i), 2.0),
+        of(&mut (100_000..400_000).chain([2_000_000]), 3.0),
+    ];
+    let files: Vec<ChunkFile> = models.iter().map(|model| written(&disk, model)).collect();
+    let inputs: Vec<&ChunkFile> = files.iter().collect();
+    let mut merge = Merge::new(&inputs, &|_, _, _| ());
+    let (mut part, mut parts) = (Samples::default(), 0);
+    while merge.next(&mut part).unwrap().is_some() {
+        assert!(part.len() <= 3 * 8 * 8192, "{}", part.len());
+        parts += 1;
+    }
+    assert!(parts > 4, "{parts}");
+    let merged = merged(&disk, &inputs);
+    let expected = &union(&models)[&3];
+    let found = read(&merged, 3, TimeRange::ALL);
+    assert_eq!((merged.series(), merged.samples()), (1, expected.len() as u64));
+    assert!(found.timestamps == expected.timestamps && found.values == expected.values);
+}

@@ -184,8 +184,11 @@ fn disorder_and_repetition_are_refused() {
     twice.timestamps[5] = twice.timestamps[4];
     let refused = writer.add(9, &labels(9), &twice);
     assert!(matches!(refused, Err(ChunkFileError::MalformedSamples { series: 9 })));
-    for _ in 0..2 {
-        writer.add(3, &labels(3), &regular(3, 10)).unwrap();
+    writer.add(3, &labels(3), &regular(3, 10)).unwrap();
+    let again = writer.add(3, &labels(3), &regular(3, 10));
+    assert!(matches!(again, Err(ChunkFileError::MalformedSamples { series: 3 })));
+    for series in [4, 3] {
+        writer.add(series, &labels(series), &regular(series, 10)).unwrap();
     }
     assert!(matches!(writer.finish(), Err(ChunkFileError::DuplicateSeries)));
     assert_eq!(disk.list(dir()).unwrap(), [] as [&str; 0]);
