@@ -13,7 +13,7 @@ use metricstor_storage::files::Disk;
 use metricstor_storage::{StorageError, Store, StoreConfig};
 
 mod support;
-use support::{NOW, Row, open_with, write};
+use support::{NOW, Row, everything, open_with, write};
 
 type Model = BTreeMap<String, BTreeMap<i64, u64>>;
 
@@ -231,4 +231,24 @@ fn what_is_unreadable_can_be_written_again_and_deleted() {
     assert_eq!(selection.len(), 4);
     drop(store);
     drop(open(dir.path()).unwrap());
+}
+
+/// By an operator in need of space, say.
+#[test]
+fn a_file_that_somebody_else_deleted_leaves_no_others_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) =
+        open_with(dir.path(), Arc::new(Disk), NOW, |config| config.shards = 1).unwrap();
+    let mut model = BTreeMap::new();
+    for round in 0..2 {
+        let rows = rows(round * 10, round * 10 + 10);
+        write(&store, &rows).unwrap();
+        model.extend(rows.into_iter().map(|(l, t, value)| ((l, t), value.to_bits())));
+        if let [file] = &files(dir.path(), ".mc")[..] {
+            std::fs::remove_file(file).unwrap();
+        }
+        store.compact().unwrap();
+    }
+    assert_eq!(files(dir.path(), ".mc").len(), 1);
+    assert_eq!(everything(&store), model);
 }

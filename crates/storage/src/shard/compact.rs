@@ -251,18 +251,26 @@ impl Shard {
         Ok(removed.len())
     }
 
-    /// Makes a published change visible, then deletes the files that readers no longer find. Those
-    /// that read one at this moment keep it open.
+    /// Makes a published change visible, then deletes the files that readers no longer find: as many as
+    /// can be. Those that read one at this moment keep it open.
     fn swap(&self, removed: &[String], added: Vec<Arc<ChunkFile>>) -> Result<(), StorageError> {
         let mut live = self.live_mut();
         live.files = Arc::new(live.files.replace(removed, added));
         drop(live);
+        let mut all = Ok(());
         for name in removed {
             self.quarantine.forget(name);
             let path = self.chunks_dir.join(name);
-            self.files.remove(&path).map_err(|e| StorageError::io("remove", &path, e))?;
+            match self.files.remove(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    tracing::warn!(path = %path.display(), "was deleted by somebody else");
+                }
+                removed => {
+                    all = all.and(removed.map_err(|e| StorageError::io("remove", &path, e)));
+                }
+            }
         }
-        Ok(())
+        all
     }
 }
 
