@@ -86,6 +86,29 @@ fn beyond_its_part_for_series_new_ones_are_refused_and_known_ones_go_on() {
     assert!(store.statistics().head_bytes < 1 << 20, "{:?}", store.statistics());
 }
 
+/// A few hundred of them are as much as a million others.
+#[test]
+fn series_with_long_labels_leave_room_for_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = Budget::new(24 << 20);
+    let (store, _) =
+        open_with(dir.path(), Arc::new(Disk), NOW, |config| config.memory = memory.clone())
+            .unwrap();
+    let known: Row = ("__name__=known".to_owned(), NOW - 1000, 1.0);
+    write(&store, std::slice::from_ref(&known)).unwrap();
+    let long = |i: i64| -> Row {
+        let label = |n| format!(",l{n}={i}-{n}-{}", "x".repeat(4000));
+        ((0..20).map(label).fold("__name__=long".to_owned(), |all, one| all + &one), NOW, 1.0)
+    };
+    // As fast as can be: what is noted once a second comes too late.
+    let outcomes = (0..600).map(|i| write(&store, &[long(i)]));
+    let refusal = outcomes.take_while(Result::is_ok).flatten().find_map(|o| o.first_refusal);
+    assert_eq!(refusal.unwrap().reason, RefusalReason::TooManySeries);
+    assert!(memory.limit() / 2 > 80_000 * store.statistics().series, "{:?}", store.statistics());
+    let outcome = write(&store, &[(known.0, NOW, 2.0)]).unwrap();
+    assert_eq!((outcome.first_refusal, outcome.accepted.samples), (None, 1));
+}
+
 /// A byte of the log may be a sample of sixteen bytes.
 #[test]
 fn a_request_is_charged_for_its_samples_not_only_for_their_encoding() {

@@ -241,6 +241,11 @@ impl Index {
         &self.all
     }
 
+    /// Bytes of all different labels; takes no time.
+    pub fn labels_size(&self) -> usize {
+        self.pairs.own_size()
+    }
+
     /// Bytes of memory held, about.
     pub fn size(&self) -> usize {
         self.pairs.size()

@@ -10,6 +10,8 @@ const CHUNK_SIZE: usize = 64 << 10;
 #[derive(Default)]
 pub(super) struct Texts {
     chunks: Vec<String>,
+    /// Bytes of all pairs.
+    bytes: usize,
 }
 
 /// Where a pair stands.
@@ -29,6 +31,7 @@ impl Texts {
             }
             self.chunks.push(String::new());
         }
+        self.bytes += needed;
         let number = self.chunks.len() - 1;
         let chunk = &mut self.chunks[number];
         let at = chunk.len();
@@ -39,6 +42,11 @@ impl Texts {
     #[inline]
     pub fn get(&self, Place { chunk, at }: Place) -> PackedPair<'_> {
         PackedPair::at(&self.chunks[chunk as usize], at as usize)
+    }
+
+    /// Bytes of all pairs that were put in; takes no time.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Bytes of memory held.

@@ -1,7 +1,7 @@
 //! What the store holds in memory, noted in the shared budget; and what it does when that is tight.
 
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use metricstor_memory::Permit;
 
@@ -15,7 +15,7 @@ const GROWTH: usize = 16;
 /// The index may take this part of the memory; the rest is for what its series do.
 const INDEX_PART: f64 = 0.375;
 
-/// What a series takes of the index, about, as long as they are too few to tell: bytes.
+/// What a series takes of the index beside new labels, about, as long as they are too few to tell: bytes.
 const SERIES_SIZE: usize = 160;
 const SERIES_TO_TELL: usize = 10_000;
 /// The index is full when there is room for no more than this part of what it has.
@@ -28,6 +28,43 @@ pub(super) struct Account {
     pub tables: Permit,
     /// Series when the tables were measured.
     pub series: usize,
+}
+
+/// How much the index grew since it was measured: labels may be of a few bytes or of thousands.
+#[derive(Default)]
+pub(super) struct Growth {
+    /// The memory has no room for more series.
+    is_full: AtomicBool,
+    /// What a series takes beside new labels, about; bytes.
+    series_size: AtomicUsize,
+    bytes: AtomicUsize,
+    /// It is measured again when it has grown by so many.
+    bytes_max: AtomicUsize,
+}
+
+impl Growth {
+    /// Notes one more series, with new labels of so many bytes.
+    pub fn note(&self, labels: usize) {
+        let series = self.series_size.load(Ordering::Relaxed);
+        self.bytes.fetch_add(series + labels, Ordering::Relaxed);
+    }
+
+    fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    fn is_large(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) >= self.bytes_max.load(Ordering::Relaxed)
+    }
+
+    /// Begins anew, with so many bytes left for series of this size beside so many others.
+    fn measured(&self, left: usize, series_size: usize, others: usize) {
+        self.is_full.store(left / series_size.max(1) <= others / NEARLY, Ordering::Relaxed);
+        self.series_size.store(series_size, Ordering::Relaxed);
+        // Measured again half way there.
+        self.bytes_max.store(left / 2, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+    }
 }
 
 impl Inner {
@@ -46,17 +83,15 @@ impl Inner {
     /// Has the memory room for one more series? Beyond its part for them they are refused, for writes
     /// of all others would be in the end.
     pub(super) fn has_room_for_series(&self) -> bool {
-        let is_full = || self.index_is_full.load(Ordering::Relaxed);
-        let may_be_full =
-            || self.series.load(Ordering::Relaxed) >= self.series_room.load(Ordering::Relaxed);
-        if !is_full() && may_be_full() {
+        let growth = &self.index_growth;
+        if !growth.is_full() && growth.is_large() {
             let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
             // Others may have measured meanwhile.
-            if may_be_full() {
+            if growth.is_large() {
                 self.measure_tables(&mut account);
             }
         }
-        !is_full()
+        !growth.is_full()
     }
 
     fn measure_tables(&self, account: &mut Account) {
@@ -69,10 +104,7 @@ impl Inner {
         account.series = series;
         let room = (self.config.memory.limit() as f64 * INDEX_PART) as usize;
         let each = if series < SERIES_TO_TELL { SERIES_SIZE } else { index / series };
-        let left = room.saturating_sub(index) / each.max(1);
-        self.index_is_full.store(left <= series / NEARLY, Ordering::Relaxed);
-        // Measured again half way there.
-        self.series_room.store(series + left / 2 + 1, Ordering::Relaxed);
+        self.index_growth.measured(room.saturating_sub(index), each, series);
     }
 
     /// Flushes the largest head when seven eighths of the memory are taken.

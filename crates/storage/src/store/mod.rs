@@ -16,7 +16,7 @@ mod statistics;
 mod worker;
 mod write;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, RwLock};
 
 use metricstor_memory::Budget;
@@ -60,10 +60,7 @@ struct Inner {
     committer: Committer,
     /// Series of all shards, for the limit.
     series: AtomicUsize,
-    /// The memory has no room for more series.
-    index_is_full: AtomicBool,
-    /// With fewer series it is surely not.
-    series_room: AtomicUsize,
+    index_growth: account::Growth,
     metadata: MetadataStore,
     account: Mutex<account::Account>,
     block_cache: Arc<BlockCache>,

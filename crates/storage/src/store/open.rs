@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, RwLock};
 
 use super::METADATA;
-use super::account::Account;
+use super::account::{Account, Growth};
 use super::node::{self, Node};
 use super::replay::replay;
 use super::reserve::Reserve;
@@ -107,8 +106,7 @@ impl Store {
             block_cache,
             committer,
             series: recovery.series.into(),
-            index_is_full: AtomicBool::new(false),
-            series_room: AtomicUsize::new(0),
+            index_growth: Growth::default(),
             scrub: Scrub::default(),
             metadata: MetadataStore::load(&config.dir.join(METADATA)),
             metrics,

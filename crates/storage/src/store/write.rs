@@ -212,7 +212,10 @@ impl Inner {
             None => {
                 self.series.fetch_add(1, Ordering::Relaxed);
                 self.metrics.series_created.add(1);
-                Placed::New(place(index.create(id, pairs.iter().copied())))
+                let before = index.labels_size();
+                let series = index.create(id, pairs.iter().copied());
+                self.index_growth.note(index.labels_size().saturating_sub(before));
+                Placed::New(place(series))
             }
         }
     }
