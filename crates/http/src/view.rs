@@ -257,8 +257,8 @@ impl SeriesSet for Untenanted {
         });
     }
 
-    fn may_have(&self, name: &str) -> bool {
-        self.0.may_have(name)
+    fn have_label(&self, name: &str) -> bool {
+        self.0.have_label(name)
     }
 
     fn read(&self, i: usize, range: TimeRange, out: &mut Samples) -> Result<(), SelectError> {

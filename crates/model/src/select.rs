@@ -39,13 +39,9 @@ pub trait SeriesSet: Send + Sync {
         }
     }
 
-    /// May any of them have a label of this name?
-    fn may_have(&self, name: &str) -> bool {
-        let mut has = false;
-        (0..self.len()).any(|i| {
-            self.visit_labels(i, &mut |label, _| has |= label == name);
-            has
-        })
+    /// Does any of them have a label of this name?
+    fn have_label(&self, name: &str) -> bool {
+        (0..self.len()).any(|i| self.labels(i).get(name).is_some())
     }
 
     /// Replaces `out` by the samples of series `i` inside `range`, in strictly increasing time

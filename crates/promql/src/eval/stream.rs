@@ -167,7 +167,7 @@ impl<'a> Evaluator<'a> {
     /// nothing else about the metric.
     fn stay_apart(&self, selector: &Selector) -> bool {
         let series = self.query.set(selector.selection);
-        selector.name().is_some() && !KINDS.iter().any(|label| series.may_have(label))
+        selector.name().is_some() && !KINDS.iter().any(|label| series.have_label(label))
     }
 
     /// The pipeline of such a vector.

@@ -23,6 +23,12 @@ impl Index {
         self.pairs.find_name(name).is_some()
     }
 
+    /// Does any of these series carry this label?
+    pub fn have_label(&self, name: &str, series: &[u32]) -> bool {
+        let carriers = self.pairs.find_name(name).map(|number| &self.pairs.name(number).series);
+        carriers.is_some_and(|carriers| series.iter().any(|one| carriers.contains(*one)))
+    }
+
     /// How many values of this label there are.
     pub fn values_at_most(&self, name: &str) -> usize {
         self.pairs.find_name(name).map_or(0, |number| self.pairs.name(number).pairs.len())

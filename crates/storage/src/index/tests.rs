@@ -78,6 +78,11 @@ fn check_labels(index: &Index, expected: &BTreeMap<u32, Labels>) {
     index.labels_of(&all, &mut found);
     assert_eq!(found, labels);
     let names = ["a", "c", "d"].map(str::to_owned);
+    for name in &names {
+        for (series, labels) in all.iter().zip(&labels) {
+            assert_eq!(index.have_label(name, &[*series]), labels.get(name).is_some());
+        }
+    }
     for named in [None, Some(&names[..])] {
         let is_named = |name: &str| named.is_none_or(|named| named.iter().any(|n| n == name));
         let mut found = Vec::new();

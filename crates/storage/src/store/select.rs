@@ -323,9 +323,8 @@ impl SeriesSet for Selection {
         });
     }
 
-    fn may_have(&self, name: &str) -> bool {
-        // Whether it is one of these series would take looking at each.
-        self.parts.iter().any(|part| part.shard.index().has_label(name))
+    fn have_label(&self, name: &str) -> bool {
+        self.parts.iter().any(|part| part.shard.index().have_label(name, &part.series))
     }
 
     fn read(&self, i: usize, range: TimeRange, out: &mut Samples) -> Result<(), SelectError> {
