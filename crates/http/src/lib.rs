@@ -17,7 +17,6 @@ mod ingest;
 mod instruments;
 mod json;
 mod metrics;
-mod network;
 mod notifications;
 mod param;
 mod provision;

@@ -3,6 +3,7 @@
 //! Invariant: the table is bounded; when it is full of recent askers, new ones have to wait.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use tokio::time::Instant;
 
 use crate::caller::Peer;
 use crate::config::EnrolmentLimits;
-use crate::network::Network;
 
 const WINDOW: Duration = Duration::from_secs(60);
 const ASKERS_MAX: usize = 20_000;
@@ -67,9 +67,13 @@ impl Attempts {
     }
 }
 
+/// Who owns an IPv6 network has all of its addresses.
 fn key(peer: &Peer) -> String {
     match peer {
-        Peer::Anonymous(address) => Network::from(*address).to_string(),
+        Peer::Anonymous(IpAddr::V6(address)) if address.to_ipv4_mapped().is_none() => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
         other => other.to_string(),
     }
 }
