@@ -8,8 +8,8 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use metricstor_model::{
-    Labels, METRIC_NAME, MatchOp, Matcher, Need, Samples, SelectError, SeriesSet, StoredExemplar,
-    TENANT_LABEL, TimeRange,
+    Labels, METRIC_NAME, MatchOp, Matcher, Need, Room, Samples, SelectError, SeriesSet,
+    StoredExemplar, TENANT_LABEL, TimeRange,
 };
 use metricstor_promql::{Hints, Source};
 use metricstor_storage::{Cardinality, Description, Statistics, Store, WriteError};
@@ -270,9 +270,10 @@ impl SeriesSet for Untenanted {
         series: Range<usize>,
         range: TimeRange,
         need: Need,
+        room: Room<'_>,
         out: &mut Samples,
         visit: &mut dyn FnMut(usize, &mut Samples) -> ControlFlow<()>,
     ) -> Result<(), SelectError> {
-        self.0.read_each(series, range, need, out, visit)
+        self.0.read_each(series, range, need, room, out, visit)
     }
 }

@@ -29,7 +29,7 @@ pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME, PackedPair, TE
 pub use matcher::{MatchOp, Matcher, Pattern, Programs, RegexError};
 pub use number::parse_float;
 pub use sample::{STALE_NAN, Samples, TimeRange, is_stale};
-pub use select::{Need, SelectError, SeriesSet};
+pub use select::{Need, Room, SelectError, SeriesSet};
 pub use series_id::SeriesId;
 pub use write::{
     DecodeLabels, EncodedLabels, Exemplar, HistogramSample, LabelsFault, Metadata, WriteRequest,

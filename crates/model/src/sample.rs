@@ -75,6 +75,12 @@ impl Samples {
         self.timestamps.is_empty()
     }
 
+    /// Bytes of memory held, room for more samples left out.
+    pub fn size(&self) -> usize {
+        let columns = self.timestamps.len() + self.values.len() + self.start_timestamps.len();
+        columns * size_of::<f64>() + self.histograms.iter().map(|(_, h)| h.size()).sum::<usize>()
+    }
+
     /// Appends the samples of `other` at `range`.
     pub fn append(&mut self, other: &Self, range: Range<usize>) {
         let before = self.len();

@@ -48,6 +48,18 @@ pub trait SeriesSet: Send + Sync {
     /// order, staleness markers included.
     fn read(&self, i: usize, range: TimeRange, out: &mut Samples) -> Result<(), SelectError>;
 
+    /// As `read`, as long as there is `room`.
+    fn read_within(
+        &self,
+        i: usize,
+        range: TimeRange,
+        room: Room<'_>,
+        out: &mut Samples,
+    ) -> Result<(), SelectError> {
+        let visit = &mut |_, _: &mut Samples| ControlFlow::Continue(());
+        self.read_each(i..i + 1, range, Need::Every, room, out, visit)
+    }
+
     /// Reads `series` one after the other and hands over the number and the samples of each, until
     /// `visit` breaks off. Cheaper than to ask for each: what they share is looked up once. Samples
     /// that the reader does not need may be left out; they are counted.
@@ -56,11 +68,15 @@ pub trait SeriesSet: Send + Sync {
         series: Range<usize>,
         range: TimeRange,
         _need: Need,
+        room: Room<'_>,
         out: &mut Samples,
         visit: &mut dyn FnMut(usize, &mut Samples) -> ControlFlow<()>,
     ) -> Result<(), SelectError> {
         for i in series {
             self.read(i, range, out)?;
+            if !room(out) {
+                return Err(SelectError::Cancelled);
+            }
             if visit(i, out).is_break() {
                 break;
             }
@@ -68,6 +84,11 @@ pub trait SeriesSet: Send + Sync {
         Ok(())
     }
 }
+
+/// Is there room for what was read of a series so far? Asked when that has doubled, and before it is
+/// handed over: a series may have a sample each millisecond, or histograms of ten thousand buckets. If
+/// there is none, the read ends with [`SelectError::Cancelled`].
+pub type Room<'a> = &'a mut dyn FnMut(&Samples) -> bool;
 
 /// What a reader needs of a stretch of floats that lies inside the range as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -192,7 +192,8 @@ impl Run {
                 self.left_out += samples.left_out;
                 ControlFlow::Continue(())
             };
-            set.read_each(0..set.len(), range, need, &mut Samples::default(), visit).unwrap();
+            set.read_each(0..set.len(), range, need, &mut |_| true, &mut Samples::default(), visit)
+                .unwrap();
         }
     }
 

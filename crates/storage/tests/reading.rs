@@ -42,17 +42,54 @@ fn a_run_of_series_reads_as_each_alone() {
         for (range, run) in [(whole, 0..set.len()), (late, 0..set.len()), (whole, 7..51)] {
             let mut next = run.start;
             let mut out = Samples::default();
-            set.read_each(run.clone(), range, Need::Every, &mut out, &mut |i, samples| {
-                let mut alone = Samples::default();
-                set.read(i, range, &mut alone).unwrap();
-                assert_eq!((i, content(samples)), (next, content(&alone)));
-                assert!(range != whole || !samples.is_empty(), "{}", set.labels(i));
-                next += 1;
-                ControlFlow::Continue(())
-            })
+            set.read_each(
+                run.clone(),
+                range,
+                Need::Every,
+                &mut |_| true,
+                &mut out,
+                &mut |i, samples| {
+                    let mut alone = Samples::default();
+                    set.read(i, range, &mut alone).unwrap();
+                    assert_eq!((i, content(samples)), (next, content(&alone)));
+                    assert!(range != whole || !samples.is_empty(), "{}", set.labels(i));
+                    next += 1;
+                    ControlFlow::Continue(())
+                },
+            )
             .unwrap();
             assert_eq!(next, run.end);
         }
+    }
+}
+
+/// A series may have more samples than there is memory, however little they take on disk.
+#[test]
+fn a_read_ends_where_there_is_no_room() {
+    const ROOM: usize = 5_000;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let rows = |range: std::ops::Range<i64>| -> Vec<Row> {
+        range.map(|i| ("__name__=dense".to_owned(), NOW - 300_000 + i, 7.0)).collect()
+    };
+    write(&store, &rows(0..200_000)).unwrap();
+    let set = || store.select(&[Matcher::equal("__name__", "dense")]).unwrap();
+    for in_files in [false, true] {
+        if in_files {
+            store.compact().unwrap();
+            write(&store, &rows(200_000..200_001)).unwrap();
+        }
+        let (mut most, mut out) = (0, Samples::default());
+        let room = &mut |read: &Samples| {
+            most = most.max(read.len());
+            read.len() <= ROOM
+        };
+        let read = set().read_within(0, TimeRange::ALL, room, &mut out);
+        assert_eq!(read, Err(SelectError::Cancelled));
+        // What is in memory is decoded some 65,536 samples at a time.
+        assert!(most > ROOM && most < if in_files { 4 * ROOM } else { 1 << 17 }, "{most}");
+        set().read_within(0, TimeRange::ALL, &mut |_| true, &mut out).unwrap();
+        assert_eq!(out.len(), if in_files { 200_001 } else { 200_000 });
     }
 }
 
@@ -67,8 +104,15 @@ fn a_run_ends_where_its_reader_breaks_off() {
         seen.push(i);
         if i == 45 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    set.read_each(40..set.len(), TimeRange::ALL, Need::Every, &mut Samples::default(), visit)
-        .unwrap();
+    set.read_each(
+        40..set.len(),
+        TimeRange::ALL,
+        Need::Every,
+        &mut |_| true,
+        &mut Samples::default(),
+        visit,
+    )
+    .unwrap();
     assert_eq!(seen, [40, 41, 42, 43, 44, 45]);
 }
 
@@ -185,17 +229,24 @@ fn check_needs(set: &dyn SeriesSet, range: TimeRange) -> usize {
         |samples: &Samples, best: fn(f64, f64) -> f64| samples.values.iter().copied().reduce(best);
     let mut left_out = 0;
     for need in [Need::Every, Need::Greatest, Need::Least, Need::One] {
-        set.read_each(0..1, range, need, &mut Samples::default(), &mut |_, samples| {
-            assert_eq!(samples.len() + samples.left_out, all.len(), "{need:?} {range:?}");
-            assert!(samples.timestamps.is_sorted_by(|a, b| a < b));
-            match need {
-                Need::Every => assert_eq!(content(samples), content(&all)),
-                Need::Greatest => assert_eq!(best(samples, f64::max), best(&all, f64::max)),
-                Need::Least => assert_eq!(best(samples, f64::min), best(&all, f64::min)),
-                Need::One => left_out = samples.left_out,
-            }
-            ControlFlow::Continue(())
-        })
+        set.read_each(
+            0..1,
+            range,
+            need,
+            &mut |_| true,
+            &mut Samples::default(),
+            &mut |_, samples| {
+                assert_eq!(samples.len() + samples.left_out, all.len(), "{need:?} {range:?}");
+                assert!(samples.timestamps.is_sorted_by(|a, b| a < b));
+                match need {
+                    Need::Every => assert_eq!(content(samples), content(&all)),
+                    Need::Greatest => assert_eq!(best(samples, f64::max), best(&all, f64::max)),
+                    Need::Least => assert_eq!(best(samples, f64::min), best(&all, f64::min)),
+                    Need::One => left_out = samples.left_out,
+                }
+                ControlFlow::Continue(())
+            },
+        )
         .unwrap();
     }
     left_out

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use metricstor_memory::{Budget, Permit};
+use metricstor_model::{Samples, SeriesSet, TimeRange};
 
 use crate::error::ApiError;
 
@@ -16,6 +17,24 @@ pub struct Held {
 impl Held {
     pub fn new(shared: &Arc<Budget>, max: usize) -> Self {
         Self { permit: shared.permit(), max }
+    }
+
+    /// Reads a series, as long as there is memory for it.
+    pub fn read(
+        &mut self,
+        set: &dyn SeriesSet,
+        i: usize,
+        range: TimeRange,
+        samples: &mut Samples,
+    ) -> Result<(), ApiError> {
+        let mut refused = None;
+        let room = &mut |samples: &Samples| {
+            refused = self.grow(samples.size().saturating_sub(self.permit.bytes())).err();
+            refused.is_none()
+        };
+        let read = set.read_within(i, range, room, samples);
+        refused.map_or(Ok(()), Err)?;
+        Ok(read?)
     }
 
     /// To be asked before, or right after, so much more is held.

@@ -150,9 +150,10 @@ fn each_series(
         order.push((labels, i));
     }
     order.sort_unstable();
+    let mut read = reading.memory();
     for (labels, i) in order {
         reading.check()?;
-        set.read(i, query.range, &mut samples)?;
+        read.read(&*set, i, query.range, &mut samples)?;
         if !samples.is_empty() {
             visit(&labels, &samples)?;
         }

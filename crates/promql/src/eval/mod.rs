@@ -25,6 +25,7 @@ mod profile;
 mod quantile;
 mod query;
 mod range;
+mod reading;
 mod relabel;
 mod samples;
 mod scalar;

@@ -12,7 +12,7 @@ use metricstor_model::{METRIC_NAME, Need, Samples, SeriesSet, TimeRange};
 use crate::ast::{RangeExtension, Span};
 use crate::eval::annotations::Annotations;
 use crate::eval::budget::Claim;
-use crate::eval::frame::{Frame, Head, histogram_weight, histograms_size};
+use crate::eval::frame::{Frame, Head, histograms_size};
 use crate::eval::grid::Grid;
 use crate::eval::instant::{Take, pick};
 use crate::eval::names::{Names, Naming};
@@ -24,6 +24,7 @@ use crate::eval::range::smoothed::Smoothed;
 use crate::eval::range::track::Track;
 use crate::eval::range::window::{Remarks, Results, slide};
 use crate::eval::range::windows::{Reach, Windows};
+use crate::eval::reading::{Reading, buckets_size};
 use crate::eval::relabel::Dropped;
 use crate::eval::samples::Reads;
 use crate::eval::scalar::Scalar;
@@ -72,20 +73,20 @@ pub(crate) struct Run {
 /// What a thread needs to compute runs, reused from series to series.
 pub(crate) struct Scratch {
     samples: Samples,
-    track: Track,
     /// For the samples of the longest series so far, and what the function needs besides.
     claim: Claim,
+    work: Work,
+    naming: Naming,
+}
+
+/// What it takes to compute a series from its samples.
+struct Work {
+    track: Track,
     windows: Windows,
     results: Results,
     function: Option<RangeFunction>,
     /// The metric was remarked on in this run.
     remarked: bool,
-    naming: Naming,
-}
-
-/// Bytes of the histograms of a series.
-fn buckets_size(samples: &Samples) -> usize {
-    samples.histograms.iter().map(|(_, h)| 16 * histogram_weight(h)).sum()
 }
 
 /// What reading a series gave.
@@ -127,13 +128,15 @@ impl Pipeline<'_> {
     pub fn scratch(&self) -> Scratch {
         Scratch {
             samples: Samples::default(),
-            track: Track::default(),
             claim: self.query.budget.claim(),
-            windows: self.windows(),
-            results: Results::default(),
-            // `check` has seen to it that there is no error.
-            function: self.function().ok().flatten(),
-            remarked: false,
+            work: Work {
+                track: Track::default(),
+                windows: self.windows(),
+                results: Results::default(),
+                // `check` has seen to it that there is no error.
+                function: self.function().ok().flatten(),
+                remarked: false,
+            },
             naming: Naming::new(&self.query.budget),
         }
     }
@@ -181,25 +184,34 @@ impl Pipeline<'_> {
             ambiguous: self.selector.name().is_none(),
         };
         let intake = self.nodes.len().saturating_sub(1 + self.stages.len());
-        scratch.remarked = false;
-        scratch.naming.rows.clear();
+        let Scratch { samples, claim, work, naming } = scratch;
+        work.remarked = false;
+        naming.rows.clear();
         run.frame.reserve(series.len())?;
-        let mut samples = std::mem::take(&mut scratch.samples);
+        let besides = work.function.as_ref().map_or(0, RangeFunction::sample_size);
+        let mut reading = Reading::new(claim, Track::FLOAT_SIZE + besides);
         let mut failed = None;
         self.query.interrupt.check()?;
-        self.series().read_each(
+        let read = self.series().read_each(
             series,
             self.times(&self.reach()),
             self.need(),
-            &mut samples,
-            &mut |i, samples| {
-                failed = self.compute(scratch, i, samples, intake, &mut run).err();
-                if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            &mut |samples| reading.has_room(samples),
+            samples,
+            &mut |i, samples| match self.compute(work, samples, i, intake, &mut run) {
+                Ok(has_result) => {
+                    naming.rows.extend(has_result.then_some(i));
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
             },
-        )?;
-        scratch.samples = samples;
+        );
+        reading.end(read)?;
         failed.map_or(Ok(()), Err)?;
-        scratch.naming.name(self, names, &mut run)?;
+        naming.name(self, names, &mut run)?;
         for (i, stage) in self.stages.iter().enumerate() {
             stage.apply(&mut run.frame, &self.grid, &mut run.notes);
             run.laps.lap(intake + 1 + i, || Cost::of(&run.frame));
@@ -210,24 +222,21 @@ impl Pipeline<'_> {
         Ok(run)
     }
 
-    /// Computes series `i` from its samples.
+    /// Computes series `i` from its samples; tells whether it has any result.
     fn compute(
         &self,
-        scratch: &mut Scratch,
-        i: usize,
+        work: &mut Work,
         samples: &mut Samples,
+        i: usize,
         intake: usize,
         run: &mut Run,
-    ) -> Result<(), QueryError> {
+    ) -> Result<bool, QueryError> {
         self.query.interrupt.check()?;
         run.laps.lap(0, || cost(samples));
-        let besides = scratch.function.as_ref().map_or(0, RangeFunction::sample_size);
-        let size = samples.len().saturating_mul(Track::FLOAT_SIZE + besides);
-        scratch.claim.cover(size.saturating_add(buckets_size(samples)))?;
-        self.take_in(scratch, i, samples, run)?;
-        let results = &mut scratch.results;
+        self.take_in(work, i, samples, run)?;
+        let results = &mut work.results;
         if !results.any {
-            return Ok(());
+            return Ok(false);
         }
         if intake > 0 {
             run.laps.lap(intake, || Cost::of_cells(&results.cells));
@@ -237,8 +246,7 @@ impl Pipeline<'_> {
         let labels = self.query.no_labels.clone();
         let head = Head { labels, drop_name: self.intake_drops_name() };
         run.frame.push(head, &results.cells, histograms);
-        scratch.naming.rows.push(i);
-        Ok(())
+        Ok(true)
     }
 
     /// What is needed of the samples, if they are all inside one window.
@@ -289,12 +297,12 @@ impl Pipeline<'_> {
     /// Applies the intake to the samples of series `i`.
     fn take_in(
         &self,
-        scratch: &mut Scratch,
+        work: &mut Work,
         i: usize,
         samples: &mut Samples,
         run: &mut Run,
     ) -> Result<(), QueryError> {
-        let Scratch { track, windows, results, function, remarked, .. } = scratch;
+        let Work { track, windows, results, function, remarked } = work;
         if let Intake::Instant(take) = self.intake {
             pick(samples, windows, take, results, &mut run.reads);
             return Ok(());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use metricstor_chunk::body;
-use metricstor_model::{Samples, TimeRange};
+use metricstor_model::{Room, Samples, TimeRange};
 use roaring::RoaringBitmap;
 
 use super::blocks::{read_at, read_tables};
@@ -167,15 +167,16 @@ impl ChunkFile {
         out: &mut Samples,
         scratch: &mut Scratch,
     ) -> Result<(), ChunkFileError> {
-        self.read_needed(key, range, Needed::EVERY, out, scratch)
+        self.read_needed(key, range, Needed::EVERY, &mut |_| true, out, scratch)
     }
 
-    /// As [`ChunkFile::read`], what is needed of them.
+    /// As [`ChunkFile::read`], what is needed of them, as long as there is `room`.
     pub fn read_needed(
         &self,
         key: SeriesKey,
         range: TimeRange,
         needed: Needed,
+        room: Room<'_>,
         out: &mut Samples,
         scratch: &mut Scratch,
     ) -> Result<(), ChunkFileError> {
@@ -193,7 +194,10 @@ impl ChunkFile {
             match self.timestamps(entry, range, out, scratch)? {
                 Overlap::Before => Ok(true),
                 Overlap::After => Ok(false),
-                Overlap::Inside(wanted) => self.body(&wanted, out, scratch).map(|()| true),
+                Overlap::Inside(wanted) => {
+                    self.body(&wanted, out, scratch)?;
+                    Ok(room(out))
+                }
             }
         });
         if read.is_err() {

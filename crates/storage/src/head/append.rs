@@ -134,7 +134,7 @@ impl Head {
         }
         let chain = std::mem::take(&mut state.chain);
         let mut samples = Samples::default();
-        self.tier.read_chain(&chain, TimeRange::ALL, &mut samples);
+        self.tier.read_chain(&chain, TimeRange::ALL, &mut |_| true, &mut samples);
         self.tier.set_beside(series, &samples);
     }
 
@@ -142,7 +142,7 @@ impl Head {
     fn find<H: History>(&self, series: u32, timestamp: i64, history: &H) -> Option<Existing> {
         let at = TimeRange::new(timestamp, timestamp);
         let mut samples = Samples::default();
-        self.read(series, at, &mut samples);
+        self.read(series, at, &mut |_| true, &mut samples);
         if samples.is_empty() && timestamp <= history.end() {
             history.read(series, at, &mut samples);
         }

@@ -54,6 +54,13 @@ impl Cells {
         chain.len += bytes.len() as u32;
     }
 
+    /// The chain's bytes.
+    pub fn bytes(&self, chain: &Chain) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.copy(chain, &mut bytes);
+        bytes
+    }
+
     /// Appends the chain's bytes to `out`.
     pub fn copy(&self, chain: &Chain, out: &mut Vec<u8>) {
         let mut left = chain.len as usize;

@@ -40,7 +40,7 @@ impl Head {
             return;
         }
         let mut samples = Samples::default();
-        self.tier.read_chain(&chain, TimeRange::ALL, &mut samples);
+        self.tier.read_chain(&chain, TimeRange::ALL, &mut |_| true, &mut samples);
         let before = samples.len();
         cut(&mut samples, 0, range);
         if samples.len() == before {

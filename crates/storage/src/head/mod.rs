@@ -16,7 +16,7 @@ mod tier;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use metricstor_model::{Samples, TimeRange};
+use metricstor_model::{Room, Samples, TimeRange};
 use roaring::RoaringBitmap;
 
 pub(crate) use append::{History, Verdict};
@@ -59,18 +59,21 @@ impl Head {
         self.series.is_defined(series)
     }
 
-    /// Appends the samples of a series inside `range` to `out`, which keeps its order.
-    pub fn read(&self, series: u32, range: TimeRange, out: &mut Samples) {
+    /// Appends the samples of a series inside `range` to `out`, which keeps its order; `false` if there
+    /// is no `room` for all of them.
+    pub fn read(&self, series: u32, range: TimeRange, room: Room<'_>, out: &mut Samples) -> bool {
         if let Some(frozen) = &self.frozen {
             let start = out.len();
-            frozen.read(series, range, out);
+            if !frozen.read(series, range, room, out) {
+                return false;
+            }
             hide(&self.hidden, series, BEFORE_ALL, out, start);
         }
-        let Some(state) = self.series.get(series) else { return };
+        let Some(state) = self.series.get(series) else { return true };
         let skipped = state.chain.len() == 0
             || state.first_timestamp > range.end
             || state.last.timestamp < range.start;
-        self.tier.read(series, Some(&state.chain).filter(|_| !skipped), range, out);
+        self.tier.read(series, Some(&state.chain).filter(|_| !skipped), range, room, out)
     }
 
     /// May the head hold a sample of this series inside `range`? Errs on the side of yes.

@@ -133,7 +133,7 @@ mod tests {
         for series in 0..2 {
             for from in [i64::MIN, 11, 25] {
                 let mut out = Samples::default();
-                head.read(series, TimeRange::new(from, 33), &mut out);
+                head.read(series, TimeRange::new(from, 33), &mut |_| true, &mut out);
                 let expected = model.range((series, from)..=(series, 33));
                 let expected: Vec<_> = expected.map(|((_, t), start)| (*t, *start)).collect();
                 out.start_timestamps.resize(out.len(), 0);

@@ -26,7 +26,7 @@ impl History for Files {
 
 fn read(head: &Head, series: u32) -> Vec<(i64, u64)> {
     let mut out = Samples::default();
-    head.read(series, TimeRange::ALL, &mut out);
+    head.read(series, TimeRange::ALL, &mut |_| true, &mut out);
     out.timestamps.iter().copied().zip(out.values.iter().map(|v| v.to_bits())).collect()
 }
 
@@ -45,7 +45,7 @@ proptest! {
             if flush == 0 && let Some(frozen) = head.freeze() {
                 for series in frozen.series() {
                     let mut out = Samples::default();
-                    frozen.read(series, TimeRange::ALL, &mut out);
+                    frozen.read(series, TimeRange::ALL, &mut |_| true, &mut out);
                     for (t, v) in out.timestamps.iter().zip(&out.values) {
                         prop_assert_eq!(files.0.insert((series, *t), v.to_bits()), None);
                     }
@@ -66,7 +66,7 @@ proptest! {
             let mut all = Samples::default();
             files.read(series, TimeRange::ALL, &mut all);
             let start = all.len();
-            head.read(series, TimeRange::ALL, &mut all);
+            head.read(series, TimeRange::ALL, &mut |_| true, &mut all);
             settle(&mut all, start);
             let found: Vec<_> =
                 all.timestamps.iter().copied().zip(all.values.iter().map(|v| v.to_bits())).collect();
@@ -77,6 +77,45 @@ proptest! {
                 .collect();
             prop_assert_eq!(found, expected);
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_parts_of_a_series_are_all_of_it(
+        steps in prop::collection::vec((0i64..60, 0u64..3, 0u8..4), 1..120),
+        max in 1usize..9,
+    ) {
+        let (mut head, files) = (Head::default(), Files::default());
+        head.define(0);
+        for (timestamp, bits, kind) in steps {
+            let histogram = || FloatHistogram { count: bits as f64, ..Default::default() };
+            let verdict = match kind {
+                0 => head.append_histogram(0, timestamp, histogram(), &files),
+                _ => head.append(0, timestamp, bits, &files),
+            };
+            if verdict == Verdict::Accepted && kind == 1 {
+                head.note_start(0, timestamp, 1 + timestamp / 10);
+            }
+        }
+        let frozen = head.freeze().unwrap();
+        let (mut whole, mut parts) = (Samples::default(), Samples::default());
+        frozen.read(0, TimeRange::ALL, &mut |_| true, &mut whole);
+        let add = |part: &Samples| {
+            parts.append(part, 0..part.len());
+            Ok::<(), ()>(())
+        };
+        frozen.read_parts(0, max, &mut Samples::default(), add).unwrap();
+        prop_assert_eq!(&parts.timestamps, &whole.timestamps);
+        prop_assert_eq!(&parts.start_timestamps, &whole.start_timestamps);
+        let bits = |samples: &Samples| -> Vec<u64> {
+            samples.values.iter().map(|value| value.to_bits()).collect()
+        };
+        prop_assert_eq!(bits(&parts), bits(&whole));
+        let counts = |samples: &Samples| -> Vec<(usize, f64)> {
+            samples.histograms.iter().map(|(at, histogram)| (*at, histogram.count)).collect()
+        };
+        prop_assert_eq!(counts(&parts), counts(&whole));
     }
 }
 
@@ -106,7 +145,7 @@ fn histograms_and_floats_share_one_time_line() {
     assert_eq!(head.append(0, 2, 5, &files), Verdict::Conflict);
     assert_eq!(head.append(0, 3, 6, &files), Verdict::Accepted);
     let mut out = Samples::default();
-    head.read(0, TimeRange::ALL, &mut out);
+    head.read(0, TimeRange::ALL, &mut |_| true, &mut out);
     assert_eq!(out.timestamps, [1, 2, 3]);
     assert_eq!(out.histograms.len(), 1);
     assert_eq!(out.histograms[0].0, 1);
@@ -150,7 +189,7 @@ fn a_million_late_samples_of_one_series_do_not_hold_up_the_others() {
     assert_eq!(head.append(3, 77, 1, &none), Verdict::Conflict);
     assert_eq!(add(&mut head, 2 * MANY), Verdict::Accepted);
     let mut samples = Samples::default();
-    head.read(3, TimeRange::ALL, &mut samples);
+    head.read(3, TimeRange::ALL, &mut |_| true, &mut samples);
     assert!(samples.timestamps.iter().copied().eq(1 - MANY..=2 * MANY));
     let bits = samples.values.iter().map(|value| value.to_bits() as i64);
     assert!(bits.eq(1 - MANY..=2 * MANY));
@@ -189,7 +228,7 @@ fn nor_do_histograms_in_any_order() {
         assert_eq!(head.append_histogram(3, timestamp, histogram, &none), Verdict::Accepted);
     }
     let mut samples = Samples::default();
-    head.read(3, TimeRange::ALL, &mut samples);
+    head.read(3, TimeRange::ALL, &mut |_| true, &mut samples);
     assert_eq!(
         (samples.len(), samples.histograms.len()),
         (4 * MANY as usize - 1, 3 * MANY as usize - 1)

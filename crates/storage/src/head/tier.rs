@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use metricstor_model::{FloatHistogram, Samples, TimeRange};
+use metricstor_model::{FloatHistogram, Room, Samples, TimeRange};
 
 use super::cells::{Cells, Chain};
 use super::codec::CodecState;
@@ -11,6 +11,9 @@ use super::starts::Starts;
 use super::table::{Chains, PAGE};
 use crate::chunk_file::Exemplars;
 use crate::settle::{compare_anew, settle};
+
+/// So many more samples of a series are read before room for them is asked for.
+const ASKED_AFTER: usize = 1 << 16;
 
 /// About what an exemplar takes in memory.
 const EXEMPLAR_SIZE: usize = 256;
@@ -103,32 +106,56 @@ impl Tier {
         (self.samples > 0).then(|| TimeRange::new(self.start, self.end))
     }
 
-    /// Appends a series' samples inside `range` to `out`, which keeps its order.
-    pub fn read(&self, series: u32, chain: Option<&Chain>, range: TimeRange, out: &mut Samples) {
+    /// Appends a series' samples inside `range` to `out`, which keeps its order; `false` if there is no
+    /// `room` for all of them.
+    pub fn read(
+        &self,
+        series: u32,
+        chain: Option<&Chain>,
+        range: TimeRange,
+        room: Room<'_>,
+        out: &mut Samples,
+    ) -> bool {
         if !self.starts.has(series) {
-            return self.read_values(series, chain, range, out);
+            return self.read_values(series, chain, range, room, out);
         }
         let start = out.len();
         let mut own = Samples::default();
-        self.read_values(series, chain, range, &mut own);
+        if !self.read_values(series, chain, range, room, &mut own) {
+            return false;
+        }
         self.starts.fill(series, &mut own);
         out.append(&own, 0..own.len());
         settle(out, start);
+        true
     }
 
-    fn read_values(&self, series: u32, chain: Option<&Chain>, range: TimeRange, out: &mut Samples) {
+    fn read_values(
+        &self,
+        series: u32,
+        chain: Option<&Chain>,
+        range: TimeRange,
+        room: Room<'_>,
+        out: &mut Samples,
+    ) -> bool {
         let start = out.len();
-        if let Some(chain) = chain {
-            self.read_chain(chain, range, out);
+        if !chain.is_none_or(|chain| self.read_chain(chain, range, room, out)) {
+            return false;
         }
         settle(out, start);
         self.read_side(series, range, out);
+        true
     }
 
-    /// Appends a chain's samples inside `range`.
-    pub fn read_chain(&self, chain: &Chain, range: TimeRange, out: &mut Samples) {
-        let mut bytes = Vec::new();
-        self.cells.copy(chain, &mut bytes);
+    /// Appends a chain's samples inside `range`; `false` if there is no `room` for all of them.
+    pub fn read_chain(
+        &self,
+        chain: &Chain,
+        range: TimeRange,
+        room: Room<'_>,
+        out: &mut Samples,
+    ) -> bool {
+        let bytes = self.cells.bytes(chain);
         let mut walk = ChainWalk::new(&bytes);
         while let Some((timestamp, bits)) = walk.next() {
             if timestamp > range.end {
@@ -136,8 +163,12 @@ impl Tier {
             }
             if timestamp >= range.start {
                 out.push(timestamp, f64::from_bits(bits));
+                if out.len().is_multiple_of(ASKED_AFTER) && !room(out) {
+                    return false;
+                }
             }
         }
+        true
     }
 
     /// Merges in the late samples and histograms of a series.
@@ -213,6 +244,14 @@ impl<'a> ChainWalk<'a> {
         Self { bytes, state: CodecState::default(), first: true }
     }
 
+    /// Appends so many samples at most.
+    fn take(&mut self, max: usize, out: &mut Samples) {
+        for _ in 0..max {
+            let Some((timestamp, bits)) = self.next() else { return };
+            out.push(timestamp, f64::from_bits(bits));
+        }
+    }
+
     #[inline]
     pub fn next(&mut self) -> Option<(i64, u64)> {
         let n = self.state.decode(self.bytes)?;
@@ -238,9 +277,46 @@ impl Frozen {
         Self { chains, tier }
     }
 
-    /// Appends the samples of a series inside `range` to `out`, which keeps its order.
-    pub fn read(&self, series: u32, range: TimeRange, out: &mut Samples) {
-        self.tier.read(series, self.chain(series), range, out);
+    /// Appends the samples of a series inside `range` to `out`, which keeps its order; `false` if there
+    /// is no `room` for all of them.
+    pub fn read(&self, series: u32, range: TimeRange, room: Room<'_>, out: &mut Samples) -> bool {
+        self.tier.read(series, self.chain(series), range, room, out)
+    }
+
+    /// Hands over the samples of a series in parts, one after the other, of so many samples of the chain at
+    /// most: each byte of it may be one. `part` is room for them.
+    pub fn read_parts<E>(
+        &self,
+        series: u32,
+        max: usize,
+        part: &mut Samples,
+        mut visit: impl FnMut(&Samples) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let chain = self.chain(series).map_or_else(Vec::new, |chain| self.tier.cells.bytes(chain));
+        let mut walk = ChainWalk::new(&chain);
+        let mut from = i64::MIN;
+        loop {
+            part.clear();
+            walk.take(max, part);
+            let upto = match part.timestamps.last() {
+                Some(last) if part.len() == max => *last,
+                _ => i64::MAX,
+            };
+            self.tier.read_side(series, TimeRange::new(from, upto), part);
+            if self.tier.starts.has(series) {
+                self.tier.starts.fill(series, part);
+            }
+            if from > i64::MIN
+                && let Some((_, first)) = part.histograms.first_mut()
+            {
+                compare_anew(first);
+            }
+            visit(part)?;
+            if upto == i64::MAX {
+                return Ok(());
+            }
+            from = upto + 1;
+        }
     }
 
     fn chain(&self, series: u32) -> Option<&Chain> {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use metricstor_model::{Need, Samples, SelectError, TimeRange};
+use metricstor_model::{Need, Room, Samples, SelectError, TimeRange};
 use roaring::RoaringBitmap;
 
 use crate::chunk_file::{
@@ -132,7 +132,7 @@ impl FileSet {
         range: TimeRange,
         out: &mut Samples,
     ) -> Result<(), SelectError> {
-        self.read_needed(key, range, Need::Every, None, out)
+        self.read_needed(key, range, Need::Every, None, &mut |_| true, out)
     }
 
     /// As [`FileSet::read`], what is needed of them; `in_memory` are the times of what is not in files.
@@ -142,8 +142,16 @@ impl FileSet {
         range: TimeRange,
         need: Need,
         in_memory: Option<TimeRange>,
+        room: Room<'_>,
         out: &mut Samples,
     ) -> Result<(), SelectError> {
+        let (mut asked, mut is_left) = (0, true);
+        let has_room = &mut |read: &Samples| {
+            if read.len() > 2 * asked {
+                (asked, is_left) = (read.len(), room(read));
+            }
+            is_left
+        };
         for (file, own) in self.files.iter().zip(&self.own) {
             if !file.range().overlaps(range) {
                 continue;
@@ -152,8 +160,13 @@ impl FileSet {
             // What another place may hide, replace or repeat is looked at sample by sample.
             let alone = self.tombstones.is_empty() && !in_memory.is_some_and(|m| m.overlaps(*own));
             let need = if alone { Needed::of_chunks(need, *own) } else { Needed::EVERY };
-            self.with_scratch(file, |scratch| file.read_needed(key, range, need, out, scratch))
-                .map_err(|error| self.select_error(&error))?;
+            self.with_scratch(file, |scratch| {
+                file.read_needed(key, range, need, has_room, out, scratch)
+            })
+            .map_err(|error| self.select_error(&error))?;
+            if !has_room(out) {
+                return Err(SelectError::Cancelled);
+            }
             hide(&self.tombstones, key.series, file.meta().position, out, start);
             settle(out, start);
         }

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use metricstor_model::{Samples, TimeRange};
+use metricstor_model::Samples;
 
 use super::{Maintenance, Shard};
 use crate::catalog::{Block, BlockBuilder, Publication};
@@ -21,6 +21,9 @@ use crate::tombstone::Tombstone;
 const LOGGED_SAMPLES_MAX: u64 = 32 << 20;
 /// Series looked up under one lock: new ones wait for as many.
 const INDEXED_AT_ONCE: usize = 1 << 14;
+
+/// Samples of one series that are written at once.
+const SAMPLES_AT_ONCE: usize = 1 << 16;
 
 /// A frozen head on its way to a file. Kept when a step fails, so that the next try continues.
 pub(super) struct Pending {
@@ -103,10 +106,9 @@ impl Shard {
         let mut writer = ChunkFileWriter::create(&*self.files, &self.chunks_dir, meta)?;
         let mut samples = Samples::default();
         for SeriesKey { series, .. } in self.by_metric(&frozen.series()) {
-            samples.clear();
-            frozen.read(series, TimeRange::ALL, &mut samples);
             let labels = self.index().labels(series);
-            writer.add(series, &labels, &samples)?;
+            let add = |part: &Samples| writer.add(series, &labels, part);
+            frozen.read_parts(series, SAMPLES_AT_ONCE, &mut samples, add)?;
         }
         for (series, exemplars) in frozen.exemplars() {
             writer.add_exemplars(*series, exemplars)?;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use metricstor_model::{Need, Samples, SelectError, TimeRange};
+use metricstor_model::{Need, Room, Samples, SelectError, TimeRange};
 use roaring::RoaringBitmap;
 
 use super::{FileSet, Shard};
@@ -40,29 +40,36 @@ impl Shard {
         out: &mut Samples,
     ) -> Result<(), SelectError> {
         let all = &mut |_: &mut Samples| ControlFlow::Continue(());
-        self.read_each(std::iter::once(key), range, Need::Every, out, all).map(|_| ())
+        let key = std::iter::once(key);
+        self.read_each(key, range, Need::Every, &mut |_| true, out, all).map(|_| ())
     }
 
-    /// Reads series one after the other into `out`, and hands over each until `visit` breaks off.
+    /// Reads series one after the other into `out`, as long as there is `room`, and hands over each until
+    /// `visit` breaks off.
     pub fn read_each(
         &self,
         mut keys: impl Iterator<Item = SeriesKey>,
         range: TimeRange,
         need: Need,
+        room: Room<'_>,
         out: &mut Samples,
         visit: &mut dyn FnMut(&mut Samples) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, SelectError> {
         let mut recent = RECENT.take();
         loop {
-            let (count, in_memory, files) = self.read_recent(&mut keys, range, &mut recent);
+            let (count, in_memory, files) =
+                self.read_recent(&mut keys, range, room, &mut recent)?;
             if count == 0 {
                 RECENT.set(recent);
                 return Ok(ControlFlow::Continue(()));
             }
             for Recent { key, samples } in &mut recent[..count] {
                 out.clear();
-                files.read_needed(*key, range, need, in_memory, out)?;
+                files.read_needed(*key, range, need, in_memory, room, out)?;
                 append(out, samples);
+                if !room(out) {
+                    return Err(SelectError::Cancelled);
+                }
                 if samples.timestamps.capacity() > SAMPLES_KEPT {
                     *samples = Samples::default();
                 }
@@ -79,8 +86,9 @@ impl Shard {
         &self,
         keys: &mut impl Iterator<Item = SeriesKey>,
         range: TimeRange,
+        room: Room<'_>,
         recent: &mut Vec<Recent>,
-    ) -> (usize, Option<TimeRange>, Arc<FileSet>) {
+    ) -> Result<(usize, Option<TimeRange>, Arc<FileSet>), SelectError> {
         let live = self.live();
         let in_memory = live.head.range();
         let in_head = in_memory.is_some_and(|own| own.overlaps(range));
@@ -95,13 +103,13 @@ impl Shard {
             let part = &mut recent[count];
             part.key = key;
             part.samples.clear();
-            if in_head {
-                live.head.read(key.series, range, &mut part.samples);
+            if in_head && !live.head.read(key.series, range, room, &mut part.samples) {
+                return Err(SelectError::Cancelled);
             }
             count += 1;
             samples += part.samples.len();
         }
-        (count, in_memory, live.files.clone())
+        Ok((count, in_memory, live.files.clone()))
     }
 
     /// The exemplars inside `range` of the `wanted` series.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use metricstor_memory::Permit;
 use metricstor_model::{
-    Labels, METRIC_NAME, Matcher, Need, Pattern, Samples, SelectError, SeriesSet, StoredExemplar,
-    TimeRange,
+    Labels, METRIC_NAME, Matcher, Need, Pattern, Room, Samples, SelectError, SeriesSet,
+    StoredExemplar, TimeRange,
 };
 use roaring::RoaringBitmap;
 
@@ -337,6 +337,7 @@ impl SeriesSet for Selection {
         series: Range<usize>,
         range: TimeRange,
         need: Need,
+        room: Room<'_>,
         out: &mut Samples,
         visit: &mut dyn FnMut(usize, &mut Samples) -> ControlFlow<()>,
     ) -> Result<(), SelectError> {
@@ -349,7 +350,7 @@ impl SeriesSet for Selection {
                 next += 1;
                 visit(next - 1, samples)
             };
-            if part.shard.read_each(keys, range, need, out, visit)?.is_break() {
+            if part.shard.read_each(keys, range, need, room, out, visit)?.is_break() {
                 break;
             }
         }

@@ -103,11 +103,12 @@ fn last_samples(
         TimeRange::new(now.saturating_sub(reading.app.engine.options().lookback_ms) + 1, now);
     let mut last = BTreeMap::new();
     let (mut samples, mut memory) = (Samples::default(), reading.memory());
+    let mut read = reading.memory();
     for matchers in selectors {
         let set = reading.view.select(matchers)?;
         for i in 0..set.len() {
             reading.check()?;
-            set.read(i, range, &mut samples)?;
+            read.read(&*set, i, range, &mut samples)?;
             let Some(at) = samples.len().checked_sub(1) else { continue };
             let Some(value) = Value::at(&samples, at) else { continue };
             let labels = set.labels(i);

@@ -11,6 +11,7 @@ use crate::eval::grid::{Grid, Shift};
 use crate::eval::instant::{Take, pick};
 use crate::eval::range::window::Results;
 use crate::eval::range::windows::{Reach, Windows};
+use crate::eval::reading::read_one;
 use crate::eval::samples::Reads;
 use crate::plan::{Call, Kind};
 use crate::{Hints, QueryError};
@@ -109,9 +110,10 @@ impl<'a> Evaluator<'a> {
         let reach = Reach { shift, range: 0, before: lookback, after: 0 };
         let mut windows = Windows::new(grid, reach);
         let mut reads = Reads::new(self.reads.total_by_step.len());
+        let mut claim = query.budget.claim();
         for i in 0..set.len() {
             query.interrupt.check()?;
-            set.read(i, times, &mut samples)?;
+            read_one(&*set, i, times, &mut claim, &mut samples)?;
             if !samples.histograms.is_empty() {
                 let text = "this should be an info metric, with float samples: ";
                 return Err(QueryError::execution(format!("{text}{}", set.labels(i))));

@@ -14,6 +14,7 @@ use crate::eval::profile::Cost;
 use crate::eval::range::extended::{bounds, float_ends};
 use crate::eval::range::track::Track;
 use crate::eval::range::window::Window;
+use crate::eval::reading::read_one;
 use crate::eval::relabel::{drop_names, unite};
 use crate::plan::{Kind, Node, RangeSelector, Subquery};
 
@@ -93,10 +94,10 @@ impl<'a> Evaluator<'a> {
         );
         let (mut samples, mut track) = (Samples::default(), Track::default());
         let mut series = Vec::new();
-        let mut claim = self.query.budget.claim();
+        let (mut claim, mut read) = (self.query.budget.claim(), self.query.budget.claim());
         for i in 0..set.len() {
             self.query.interrupt.check()?;
-            set.read(i, times, &mut samples)?;
+            read_one(&**set, i, times, &mut read, &mut samples)?;
             track.load(&mut samples, false);
             let floats = extend(&track, range, (start, end))?;
             let histograms = track.histograms.clone();

@@ -46,7 +46,8 @@ fn read_or_error(
                 let (all, any) = (TimeRange::ALL, Needed::of_chunks(Need::One, TimeRange::ALL));
                 let (mut out, mut few) = (Samples::default(), Samples::default());
                 let read = file.read(key(*series), all, &mut out, &mut scratch);
-                let read_few = file.read_needed(key(*series), all, any, &mut few, &mut scratch);
+                let read_few =
+                    file.read_needed(key(*series), all, any, &mut |_| true, &mut few, &mut scratch);
                 assert_eq!(read.is_ok(), read_few.is_ok(), "series {series}");
                 match read {
                     Ok(()) => {
@@ -185,7 +186,14 @@ fn use_with(file: &ChunkFile, mut scratch: Scratch) {
     for &series in small().keys() {
         let _ = file.read(key(series), TimeRange::ALL, &mut out, &mut scratch);
         let needed = Needed::of_chunks(Need::Greatest, TimeRange::ALL);
-        let _ = file.read_needed(key(series), TimeRange::ALL, needed, &mut out, &mut scratch);
+        let _ = file.read_needed(
+            key(series),
+            TimeRange::ALL,
+            needed,
+            &mut |_| true,
+            &mut out,
+            &mut scratch,
+        );
         let _ = file.last_sample(key(series), &mut scratch);
     }
 }

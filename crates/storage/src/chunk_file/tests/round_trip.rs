@@ -150,7 +150,8 @@ fn one_sample_stands_for_a_chunk_that_tells_enough() {
             let whole = inside(all, range);
             for need in [Need::Every, Need::Greatest, Need::Least, Need::One] {
                 let (mut out, needed) = (Samples::default(), Needed::of_chunks(need, within));
-                file.read_needed(key(3), range, needed, &mut out, &mut scratch).unwrap();
+                file.read_needed(key(3), range, needed, &mut |_| true, &mut out, &mut scratch)
+                    .unwrap();
                 assert_eq!(out.len() + out.left_out, whole.len(), "{need:?}");
                 assert!(out.timestamps.is_sorted());
                 match need {
