@@ -10,7 +10,7 @@ use super::table::{BORN_HERE, HAS_HISTOGRAMS, HAS_LAST};
 use crate::settle::compare_anew;
 
 /// Bytes of a chain in which late samples are looked for.
-const CHAIN_SIZE_MAX: usize = 16 << 10;
+const SEARCHED_MAX: usize = 16 << 10;
 
 /// What became of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,18 @@ impl Head {
         state.flags |= HAS_LAST;
         self.tier.cells.append(&mut state.chain, &buffer[..n]);
         self.tier.note(timestamp);
+        if state.chain.len() >= self.chain_size_max {
+            self.seal(series);
+        }
         Verdict::Accepted
+    }
+
+    /// Lets what comes next begin another chain.
+    #[cold]
+    pub(super) fn seal(&mut self, series: u32) {
+        let state = self.series.get_mut(series);
+        let times = state.times();
+        self.tier.sealed.push(series, times, std::mem::take(&mut state.chain));
     }
 
     /// Stores a native histogram, with the counter reset hint that its place among the others gives:
@@ -124,18 +135,15 @@ impl Head {
         Verdict::Accepted
     }
 
-    /// Finding a time inside a chain decodes it: one that is long goes on as late samples, or a
-    /// million late ones would decode it a million times.
+    /// Finding a time inside a chain decodes it: one that is long is kept decoded from then on, or a
+    /// million late samples would decode it a million times.
     fn open_long_chain(&mut self, series: u32, timestamp: i64) {
+        let at = TimeRange::new(timestamp, timestamp);
         let state = self.series.get_mut(series);
-        let inside = state.first_timestamp <= timestamp && timestamp <= state.last.timestamp;
-        if state.chain.len() <= CHAIN_SIZE_MAX || !inside {
-            return;
+        if state.chain.len() > SEARCHED_MAX && state.times().overlaps(at) {
+            self.seal(series);
         }
-        let chain = std::mem::take(&mut state.chain);
-        let mut samples = Samples::default();
-        self.tier.read_chain(&chain, TimeRange::ALL, &mut |_| true, &mut samples);
-        self.tier.set_beside(series, &samples);
+        self.tier.sealed.open(series, at, &self.tier.cells);
     }
 
     /// The sample of a series at a time, wherever it is.

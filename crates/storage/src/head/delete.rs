@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use metricstor_model::{Samples, TimeRange};
+use metricstor_model::TimeRange;
 use roaring::RoaringBitmap;
 
 use super::Head;
-use super::cells::Chain;
-use crate::tombstone::{Tombstone, cut};
+use super::table::Series;
+use super::tier::Tier;
+use crate::tombstone::Tombstone;
 
 impl Head {
     /// Applies a deletion.
     pub fn delete(&mut self, tombstone: &Arc<Tombstone>) {
         for series in &tombstone.series {
-            self.delete_chain(series, tombstone.range);
+            self.delete_chains(series, tombstone.range);
             self.delete_side(series, tombstone.range);
             self.delete_exemplars(series, tombstone.range);
         }
@@ -32,26 +33,16 @@ impl Head {
         })
     }
 
-    /// What is left of a chain goes on as late samples: later ones are encoded against the newest
-    /// sample there ever was, so that the time line keeps its order.
-    fn delete_chain(&mut self, series: u32, range: TimeRange) {
-        let chain = self.series.get(series).map_or(Chain::default(), |state| state.chain);
-        if chain.len() == 0 {
-            return;
+    /// What is left of a chain is not appended to any more: later samples are encoded against the newest
+    /// one there ever was, so that the time line keeps its order.
+    fn delete_chains(&mut self, series: u32, range: TimeRange) {
+        let overlaps = |state: &Series| state.chain.len() > 0 && state.times().overlaps(range);
+        if self.series.get(series).is_some_and(overlaps) {
+            self.seal(series);
         }
-        let mut samples = Samples::default();
-        self.tier.read_chain(&chain, TimeRange::ALL, &mut |_| true, &mut samples);
-        let before = samples.len();
-        cut(&mut samples, 0, range);
-        if samples.len() == before {
-            return;
-        }
-        self.series.get_mut(series).chain = Chain::default();
-        self.tier.forget(before - samples.len());
-        if samples.is_empty() {
-            return;
-        }
-        self.tier.set_beside(series, &samples);
+        let Tier { sealed, cells, .. } = &mut self.tier;
+        let deleted = sealed.delete(series, range, cells);
+        self.tier.forget(deleted);
     }
 
     fn delete_side(&mut self, series: u32, range: TimeRange) {

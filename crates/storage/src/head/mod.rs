@@ -9,6 +9,7 @@ mod cells;
 pub(crate) mod codec;
 mod delete;
 mod exemplars;
+mod sealed;
 mod starts;
 mod table;
 mod tier;
@@ -28,14 +29,29 @@ use crate::tombstone::{Tombstone, hide};
 
 /// Every tombstone in `Head::hidden` is later than all that is frozen.
 const BEFORE_ALL: u64 = 0;
+/// Bytes of a chain after which another one is begun: no more than that is decoded to find one sample.
+const CHAIN_SIZE_MAX: usize = 64 << 10;
+
 /// A shard's samples in memory.
-#[derive(Default)]
 pub(crate) struct Head {
     series: Table,
     tier: Tier,
     frozen: Option<Arc<Frozen>>,
     /// Deletions that came after `frozen` was; they go on in the chunk file's tombstones.
     hidden: Vec<Arc<Tombstone>>,
+    chain_size_max: usize,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self {
+            series: Table::default(),
+            tier: Tier::default(),
+            frozen: None,
+            hidden: Vec::new(),
+            chain_size_max: CHAIN_SIZE_MAX,
+        }
+    }
 }
 
 impl Head {
@@ -70,17 +86,16 @@ impl Head {
             hide(&self.hidden, series, BEFORE_ALL, out, start);
         }
         let Some(state) = self.series.get(series) else { return true };
-        let skipped = state.chain.len() == 0
-            || state.first_timestamp > range.end
-            || state.last.timestamp < range.start;
-        self.tier.read(series, Some(&state.chain).filter(|_| !skipped), range, room, out)
+        let read = state.chain.len() > 0 && state.times().overlaps(range);
+        self.tier.read(series, Some(&state.chain).filter(|_| read), range, room, out)
     }
 
     /// May the head hold a sample of this series inside `range`? Errs on the side of yes.
     pub fn may_hold(&self, series: u32, range: TimeRange) -> bool {
-        let chain = self.series.get(series).is_some_and(|s| {
-            s.chain.len() > 0 && s.first_timestamp <= range.end && s.last.timestamp >= range.start
-        });
+        let chain = self
+            .series
+            .get(series)
+            .is_some_and(|state| state.chain.len() > 0 && state.times().overlaps(range));
         let frozen = self.frozen.as_ref();
         chain
             || self.tier.has_side(series, range)

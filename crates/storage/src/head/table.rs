@@ -1,6 +1,8 @@
 //! What the head knows of each series, by reference, in pages: a page is given back when none of its
 //! series has had samples for a whole flush, so memory follows the active series.
 
+use metricstor_model::TimeRange;
+
 use super::cells::Chain;
 use super::codec::CodecState;
 
@@ -16,6 +18,13 @@ pub(super) struct Series {
     pub last: CodecState,
     /// The time of the chain's first sample.
     pub first_timestamp: i64,
+}
+
+impl Series {
+    /// From the chain's first sample to the newest one.
+    pub fn times(&self) -> TimeRange {
+        TimeRange::new(self.first_timestamp, self.last.timestamp)
+    }
 }
 
 /// The series is defined by an applied log entry.

@@ -34,8 +34,9 @@ proptest! {
     #[test]
     fn any_order_of_samples_reads_back_sorted_and_unique(
         steps in prop::collection::vec((0u32..3, 0i64..40, 0u64..3, 0u8..20), 1..200),
+        chain_size_max in 1usize..100,
     ) {
-        let mut head = Head::default();
+        let mut head = Head { chain_size_max, ..Head::default() };
         head.define_below(1 << 13);
         let mut files = Files::default();
         let mut model = BTreeMap::new();
@@ -53,6 +54,15 @@ proptest! {
                 head.release_frozen();
             }
             head.define(series);
+            if flush == 1 {
+                let range = TimeRange::new(timestamp, timestamp + 5);
+                let is_kept = |(of, at): &(u32, i64)| *of != series || !range.contains(*at);
+                files.0.retain(|key, _| is_kept(key));
+                model.retain(|key, _| is_kept(key));
+                let series = RoaringBitmap::from_iter([series]);
+                head.delete(&Arc::new(Tombstone { position: 1, range, series }));
+                prop_assert_eq!(head.samples() as usize + files.0.len(), model.len());
+            }
             let verdict = head.append(series, timestamp, bits, &files);
             let expected = match model.get(&(series, timestamp)) {
                 None => Verdict::Accepted,
@@ -84,9 +94,9 @@ proptest! {
     #[test]
     fn the_parts_of_a_series_are_all_of_it(
         steps in prop::collection::vec((0i64..60, 0u64..3, 0u8..4), 1..120),
-        max in 1usize..9,
+        chain_size_max in 1usize..60,
     ) {
-        let (mut head, files) = (Head::default(), Files::default());
+        let (mut head, files) = (Head { chain_size_max, ..Head::default() }, Files::default());
         head.define(0);
         for (timestamp, bits, kind) in steps {
             let histogram = || FloatHistogram { count: bits as f64, ..Default::default() };
@@ -105,7 +115,7 @@ proptest! {
             parts.append(part, 0..part.len());
             Ok::<(), ()>(())
         };
-        frozen.read_parts(0, max, &mut Samples::default(), add).unwrap();
+        frozen.read_parts(0, &mut Samples::default(), add).unwrap();
         prop_assert_eq!(&parts.timestamps, &whole.timestamps);
         prop_assert_eq!(&parts.start_timestamps, &whole.start_timestamps);
         let bits = |samples: &Samples| -> Vec<u64> {
@@ -168,6 +178,21 @@ fn histograms_count_with_their_buckets() {
     assert!((16_000..18_000).contains(&head.sample_bytes()), "{}", head.sample_bytes());
     delete(&mut head, 1, 10);
     assert_eq!(head.sample_bytes(), 0);
+}
+
+/// All writes wait meanwhile.
+#[test]
+fn a_late_sample_among_a_million_decodes_few_of_them() {
+    let (none, mut head) = (Files::default(), Head::default());
+    head.define(0);
+    for timestamp in 0..1_000_000 {
+        head.append(0, 2 * timestamp, 7, &none);
+    }
+    let before = head.sample_bytes();
+    assert_eq!(head.append(0, 1_000_000, 7, &none), Verdict::Duplicate);
+    assert_eq!(head.append(0, 1_000_001, 7, &none), Verdict::Accepted);
+    let decoded = head.sample_bytes() - before;
+    assert!(decoded < 4 << 20, "{decoded} bytes");
 }
 
 /// Any sender can do this; the commit thread must not decode a chain, or move a column, for each.

@@ -7,6 +7,7 @@ use metricstor_model::{FloatHistogram, Room, Samples, TimeRange};
 
 use super::cells::{Cells, Chain};
 use super::codec::CodecState;
+use super::sealed::SealedChains;
 use super::starts::Starts;
 use super::table::{Chains, PAGE};
 use crate::chunk_file::Exemplars;
@@ -25,6 +26,7 @@ const LATE_SIZE: usize = 32;
 /// Samples that go to the same chunk file.
 pub(crate) struct Tier {
     pub cells: Cells,
+    pub sealed: SealedChains,
     /// Late samples: bits by timestamp. They may come in any order, and a million of one series.
     pub late: HashMap<u32, BTreeMap<i64, u64>>,
     /// So may these.
@@ -43,6 +45,7 @@ impl Default for Tier {
     fn default() -> Self {
         Self {
             cells: Cells::default(),
+            sealed: SealedChains::default(),
             late: HashMap::new(),
             histograms: HashMap::new(),
             starts: Starts::default(),
@@ -139,35 +142,16 @@ impl Tier {
         out: &mut Samples,
     ) -> bool {
         let start = out.len();
-        if !chain.is_none_or(|chain| self.read_chain(chain, range, room, out)) {
+        for sealed in self.sealed.inside(series, range) {
+            if !sealed.read(range, &self.cells, room, out) {
+                return false;
+            }
+        }
+        if !chain.is_none_or(|chain| read_chain(chain, range, &self.cells, room, out)) {
             return false;
         }
         settle(out, start);
         self.read_side(series, range, out);
-        true
-    }
-
-    /// Appends a chain's samples inside `range`; `false` if there is no `room` for all of them.
-    pub fn read_chain(
-        &self,
-        chain: &Chain,
-        range: TimeRange,
-        room: Room<'_>,
-        out: &mut Samples,
-    ) -> bool {
-        let bytes = self.cells.bytes(chain);
-        let mut walk = ChainWalk::new(&bytes);
-        while let Some((timestamp, bits)) = walk.next() {
-            if timestamp > range.end {
-                break;
-            }
-            if timestamp >= range.start {
-                out.push(timestamp, f64::from_bits(bits));
-                if out.len().is_multiple_of(ASKED_AFTER) && !room(out) {
-                    return false;
-                }
-            }
-        }
         true
     }
 
@@ -193,43 +177,63 @@ impl Tier {
         }
     }
 
-    /// Adds floats to the late ones of a series.
-    pub fn set_beside(&mut self, series: u32, samples: &Samples) {
-        let values = samples.values.iter().map(|value| value.to_bits());
-        let late = self.late.entry(series).or_default();
-        late.extend(samples.timestamps.iter().copied().zip(values));
-    }
-
-    /// The series with late samples, then those with histograms.
+    /// The series with late samples, then those with histograms, then those with sealed chains.
     pub fn side(&self) -> impl Iterator<Item = u32> {
-        self.late.keys().chain(self.histograms.keys()).copied()
+        self.late.keys().chain(self.histograms.keys()).chain(self.sealed.series()).copied()
     }
 
-    /// Has the series late samples or histograms inside `range`?
+    /// Has the series late samples or histograms inside `range`, or perhaps samples in sealed chains?
     pub fn has_side(&self, series: u32, range: TimeRange) -> bool {
         let inside = || range.start..=range.end;
         let late = self.late.get(&series);
         let histograms = self.histograms.get(&series);
         range.start <= range.end
-            && (late.is_some_and(|late| late.range(inside()).next().is_some())
+            && (self.sealed.may_hold(series, range)
+                || late.is_some_and(|late| late.range(inside()).next().is_some())
                 || histograms.is_some_and(|column| column.range(inside()).next().is_some()))
     }
 
-    /// Bytes of the late samples and histograms of a series.
+    /// Bytes of the late samples, the histograms and the sealed chains of a series.
     pub fn side_size(&self, series: u32) -> usize {
         let late = self.late.get(&series).map_or(0, |late| late.len() * LATE_SIZE);
         let histograms = self.histograms.get(&series);
-        late + histograms.map_or(0, |histograms| histograms.len() * HISTOGRAM_SIZE)
+        let histograms = histograms.map_or(0, |histograms| histograms.len() * HISTOGRAM_SIZE);
+        late + histograms + self.sealed.size_of(series)
     }
 
     pub fn size(&self) -> usize {
         let late: usize = self.late.values().map(|late| late.len() * LATE_SIZE + 192).sum();
         self.cells.size()
             + late
+            + self.sealed.size()
             + self.histogram_bytes
             + self.starts.size()
             + self.exemplar_count * EXEMPLAR_SIZE
     }
+}
+
+/// Appends a chain's samples inside `range`; `false` if there is no `room` for all of them.
+pub(super) fn read_chain(
+    chain: &Chain,
+    range: TimeRange,
+    cells: &Cells,
+    room: Room<'_>,
+    out: &mut Samples,
+) -> bool {
+    let bytes = cells.bytes(chain);
+    let mut walk = ChainWalk::new(&bytes);
+    while let Some((timestamp, bits)) = walk.next() {
+        if timestamp > range.end {
+            break;
+        }
+        if timestamp >= range.start {
+            out.push(timestamp, f64::from_bits(bits));
+            if out.len().is_multiple_of(ASKED_AFTER) && !room(out) {
+                return false;
+            }
+        }
+    }
+    true
 }
 
 /// Decodes a chain sample by sample.
@@ -242,14 +246,6 @@ pub(super) struct ChainWalk<'a> {
 impl<'a> ChainWalk<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, state: CodecState::default(), first: true }
-    }
-
-    /// Appends so many samples at most.
-    fn take(&mut self, max: usize, out: &mut Samples) {
-        for _ in 0..max {
-            let Some((timestamp, bits)) = self.next() else { return };
-            out.push(timestamp, f64::from_bits(bits));
-        }
     }
 
     #[inline]
@@ -283,40 +279,42 @@ impl Frozen {
         self.tier.read(series, self.chain(series), range, room, out)
     }
 
-    /// Hands over the samples of a series in parts, one after the other, of so many samples of the chain at
-    /// most: each byte of it may be one. `part` is room for them.
+    /// Hands over the samples of a series in parts, one after the other, of one chain each. `part` is room
+    /// for them.
     pub fn read_parts<E>(
         &self,
         series: u32,
-        max: usize,
         part: &mut Samples,
         mut visit: impl FnMut(&Samples) -> Result<(), E>,
     ) -> Result<(), E> {
-        let chain = self.chain(series).map_or_else(Vec::new, |chain| self.tier.cells.bytes(chain));
-        let mut walk = ChainWalk::new(&chain);
+        let Tier { sealed, cells, .. } = &self.tier;
         let mut from = i64::MIN;
-        loop {
+        for sealed in sealed.of(series) {
             part.clear();
-            walk.take(max, part);
-            let upto = match part.timestamps.last() {
-                Some(last) if part.len() == max => *last,
-                _ => i64::MAX,
-            };
-            self.tier.read_side(series, TimeRange::new(from, upto), part);
-            if self.tier.starts.has(series) {
-                self.tier.starts.fill(series, part);
-            }
-            if from > i64::MIN
-                && let Some((_, first)) = part.histograms.first_mut()
-            {
-                compare_anew(first);
-            }
-            visit(part)?;
-            if upto == i64::MAX {
-                return Ok(());
-            }
-            from = upto + 1;
+            sealed.read(TimeRange::ALL, cells, &mut |_| true, part);
+            let times = TimeRange::new(from, sealed.times.end);
+            visit(self.complete(series, times, part))?;
+            from = sealed.times.end.saturating_add(1);
         }
+        part.clear();
+        if let Some(chain) = self.chain(series) {
+            read_chain(chain, TimeRange::ALL, cells, &mut |_| true, part);
+        }
+        visit(self.complete(series, TimeRange::new(from, i64::MAX), part))
+    }
+
+    /// Adds to a chain's samples what came beside it in its times.
+    fn complete<'p>(&self, series: u32, times: TimeRange, part: &'p mut Samples) -> &'p Samples {
+        self.tier.read_side(series, times, part);
+        if self.tier.starts.has(series) {
+            self.tier.starts.fill(series, part);
+        }
+        if times.start > i64::MIN
+            && let Some((_, first)) = part.histograms.first_mut()
+        {
+            compare_anew(first);
+        }
+        part
     }
 
     fn chain(&self, series: u32) -> Option<&Chain> {

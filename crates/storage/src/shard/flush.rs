@@ -22,9 +22,6 @@ const LOGGED_SAMPLES_MAX: u64 = 32 << 20;
 /// Series looked up under one lock: new ones wait for as many.
 const INDEXED_AT_ONCE: usize = 1 << 14;
 
-/// Samples of one series that are written at once.
-const SAMPLES_AT_ONCE: usize = 1 << 16;
-
 /// A frozen head on its way to a file. Kept when a step fails, so that the next try continues.
 pub(super) struct Pending {
     /// `None`: the log says nothing that a file must hold.
@@ -108,7 +105,7 @@ impl Shard {
         for SeriesKey { series, .. } in self.by_metric(&frozen.series()) {
             let labels = self.index().labels(series);
             let add = |part: &Samples| writer.add(series, &labels, part);
-            frozen.read_parts(series, SAMPLES_AT_ONCE, &mut samples, add)?;
+            frozen.read_parts(series, &mut samples, add)?;
         }
         for (series, exemplars) in frozen.exemplars() {
             writer.add_exemplars(*series, exemplars)?;
