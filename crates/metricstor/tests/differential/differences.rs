@@ -69,7 +69,7 @@ pub fn reason(
     if is_rounded && has(&["count_values", "%", "round(", "floor(", "ceil("]) {
         return Some("the last digit of a function or of a long sum, made visible");
     }
-    if has(&["exp(", "sinh(", "cosh(", "^", "1e10"]) && has(&["sin(", "cos(", "tan("]) {
+    if has(&["exp(", "sinh(", "cosh(", "^", "1e10", "stdvar"]) && has(&["sin(", "cos(", "tan("]) {
         return Some("an angle whose last digit is more than a turn");
     }
     if is_about_histograms(text) && has(&["count_values"]) {
