@@ -28,7 +28,7 @@ impl Sealed {
             return read_chain(&self.chain, range, cells, room, out);
         };
         out.append(open, places(open, range));
-        true
+        room(out)
     }
 
     /// May there be a sample inside `range`? Errs on the side of yes.

@@ -180,6 +180,22 @@ fn histograms_count_with_their_buckets() {
     assert_eq!(head.sample_bytes(), 0);
 }
 
+#[test]
+fn chains_that_were_opened_are_read_within_the_room_there_is() {
+    let (none, mut head) = (Files::default(), Head { chain_size_max: 100, ..Head::default() });
+    head.define(0);
+    for timestamp in 0..10_000 {
+        head.append(0, timestamp, 7, &none);
+    }
+    for timestamp in 0..9_000 {
+        assert_eq!(head.append(0, timestamp, 7, &none), Verdict::Duplicate);
+    }
+    let mut out = Samples::default();
+    let room = &mut |read: &Samples| read.len() < 1_000;
+    assert!(!head.read(0, TimeRange::ALL, room, &mut out));
+    assert!(out.len() < 2_000, "{}", out.len());
+}
+
 /// All writes wait meanwhile.
 #[test]
 fn a_late_sample_among_a_million_decodes_few_of_them() {
